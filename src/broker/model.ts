@@ -1,0 +1,107 @@
+import type { AppBackendTls, AppTimeouts } from "../protocol/app.ts";
+
+/** Milliseconds since the epoch. */
+export type Timestamp = number;
+
+/** What every stored record has. `version` grows by one with each change and is the record's ETag. */
+export interface StoredRecord {
+  id: string;
+  version: number;
+  createdAt: Timestamp;
+  updatedAt: Timestamp;
+}
+
+/** Connectors that are interchangeable. */
+export interface Group extends StoredRecord {
+  name: string;
+}
+
+/** Id and name of the group that always exists. */
+export const DEFAULT_GROUP_ID = "default";
+export const DEFAULT_GROUP_NAME = "Default";
+
+/** What an administrator says of an app. */
+export interface AppSettings {
+  /** Unique, for people. */
+  name: string;
+  groupId: string;
+  /** Where users find it: absolute URLs; the host may start with `*.`; the path is a prefix, e.g. `https://wiki.example.com/docs`. */
+  externalUrls: readonly string[];
+  /** Where the backend is; its path replaces the external prefix, e.g. `http://10.0.0.5:8080/wiki`. */
+  internalUrl: string;
+  enabled: boolean;
+  /** Which Host the backend gets: its own (from `internalUrl`) or the user's. */
+  hostHeader: "backend" | "user";
+  timeouts: AppTimeouts;
+  backendTls: AppBackendTls;
+}
+
+/** A published application. `revision` is the group's configuration revision at its last change. */
+export interface App extends StoredRecord, AppSettings {
+  revision: number;
+}
+
+/** A connector as the store knows it; whether it is connected now is the registry's to say. */
+export interface ConnectorRecord extends StoredRecord {
+  groupId: string;
+  machineName: string;
+  os: string;
+  /** Version of the software at its last hello. */
+  softwareVersion: string;
+  externalIp: string;
+  enabled: boolean;
+  lastSeenAt: Timestamp | null;
+  /** Serial number of its newest certificate, lower-case hex. */
+  certificateSerial: string;
+  certificateNotAfter: Timestamp;
+  /** SHA-256 of its public key (SPKI, DER), lower-case hex: the same key asking twice is the same connector. */
+  publicKeySha256: string;
+}
+
+/** A permission to enrol; the secret itself is never stored, only its SHA-256. */
+export interface EnrolmentToken extends StoredRecord {
+  description: string;
+  groupId: string;
+  expiresAt: Timestamp;
+  maxUses: number;
+  uses: number;
+  revokedAt: Timestamp | null;
+}
+
+/** A bearer token of the admin API; only its SHA-256 is stored. */
+export interface AdminToken extends StoredRecord {
+  name: string;
+  lastUsedAt: Timestamp | null;
+  revokedAt: Timestamp | null;
+}
+
+/** Settings that an administrator may change while the broker runs. */
+export interface Settings {
+  /** Newest released version of the software, or empty when unknown. */
+  latestVersion: string;
+  /** Version that connectors should run, or empty for "whatever they have". */
+  desiredConnectorVersion: string;
+  sessionLog: boolean;
+  logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** Who did something, for the audit table. */
+export interface Actor {
+  kind: "admin" | "connector" | "system";
+  /** Admin token id, connector id, or a component's name. */
+  id: string;
+  address?: string;
+}
+
+/** One line of the audit table: what changed, by whom. */
+export interface AuditEntry {
+  id: number;
+  at: Timestamp;
+  actor: Actor;
+  /** E.g. `app.create`, `token.revoke`, `connector.enrol`. */
+  action: string;
+  /** Id of what was changed. */
+  target: string;
+  /** Fields changed, secrets masked. */
+  details: Readonly<Record<string, unknown>>;
+}

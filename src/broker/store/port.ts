@@ -1,0 +1,133 @@
+import type {
+  Actor,
+  AdminToken,
+  App,
+  AppSettings,
+  AuditEntry,
+  ConnectorRecord,
+  EnrolmentToken,
+  Group,
+  Settings,
+  Timestamp,
+} from "../model.ts";
+
+/** One page of a list, in order of `id` unless said otherwise; `next` is the cursor of the following page. */
+export interface Page<T> {
+  items: T[];
+  next: string | null;
+}
+
+/** Which part of a list: `limit` 1 to 1,000, `cursor` from the page before. */
+export interface PageQuery {
+  limit: number;
+  cursor?: string;
+}
+
+/** What has changed, told to listeners after it is on disk. */
+export type Change =
+  | { kind: "apps"; groupIds: readonly string[] }
+  | { kind: "groups" }
+  | { kind: "connector"; id: string; what: "updated" | "deleted" }
+  | { kind: "settings" };
+
+/** What a connector has to learn to get from one revision of its group's apps to the current one. */
+export interface AppChanges {
+  /** The group's revision that these changes lead to. */
+  revision: number;
+  /** True: forget everything and take `apps` as the whole (the asked revision is too old or unknown). */
+  full: boolean;
+  apps: App[];
+  removedIds: string[];
+}
+
+/** What enrolment hands to the store, in one transaction with the use of the token. */
+export interface NewConnector {
+  machineName: string;
+  os: string;
+  softwareVersion: string;
+  externalIp: string;
+  publicKeySha256: string;
+}
+
+/**
+ * The broker's memory. Every mutating call is one transaction with its audit entry, and resolves when it is on disk.
+ * Errors are `StoreError` with codes `not_found`, `version_conflict`, `name_taken`, `url_taken`, `group_not_empty`,
+ * `group_undeletable`, `store_unavailable`; tokens: `token_unknown`, `token_expired`, `token_used`, `token_revoked`.
+ * `expectedVersion` undefined means "whatever it is".
+ */
+export interface Store {
+  listGroups(query: PageQuery): Promise<Page<Group>>;
+  getGroup(id: string): Promise<Group>;
+  createGroup(actor: Actor, name: string): Promise<Group>;
+  updateGroup(actor: Actor, id: string, name: string, expectedVersion?: number): Promise<Group>;
+  deleteGroup(actor: Actor, id: string, expectedVersion?: number): Promise<void>;
+
+  listApps(query: PageQuery & { groupId?: string }): Promise<Page<App>>;
+  getApp(id: string): Promise<App>;
+  createApp(actor: Actor, settings: AppSettings): Promise<App>;
+  updateApp(actor: Actor, id: string, patch: Partial<AppSettings>, expectedVersion?: number): Promise<App>;
+  deleteApp(actor: Actor, id: string, expectedVersion?: number): Promise<void>;
+  /** Current configuration revision of a group; starts at 1, grows with every change of its apps. */
+  groupRevision(groupId: string): Promise<number>;
+  /** Changes of a group's enabled apps since a revision (0: everything). */
+  appChanges(groupId: string, since: number): Promise<AppChanges>;
+
+  listConnectors(query: PageQuery & { groupId?: string }): Promise<Page<ConnectorRecord>>;
+  getConnector(id: string): Promise<ConnectorRecord>;
+  updateConnector(
+    actor: Actor,
+    id: string,
+    patch: { groupId?: string; enabled?: boolean },
+    expectedVersion?: number,
+  ): Promise<ConnectorRecord>;
+  deleteConnector(actor: Actor, id: string, expectedVersion?: number): Promise<void>;
+  /** Notes facts of a tunnel; not audited, does not change `version`. */
+  noteConnectorSeen(
+    id: string,
+    seen: { at: Timestamp; externalIp?: string; softwareVersion?: string; machineName?: string; os?: string },
+  ): Promise<void>;
+
+  listEnrolmentTokens(query: PageQuery): Promise<Page<EnrolmentToken>>;
+  getEnrolmentToken(id: string): Promise<EnrolmentToken>;
+  createEnrolmentToken(
+    actor: Actor,
+    token: { description: string; groupId: string; expiresAt: Timestamp; maxUses: number; secretSha256: string },
+  ): Promise<EnrolmentToken>;
+  revokeEnrolmentToken(actor: Actor, id: string): Promise<EnrolmentToken>;
+  /**
+   * Uses a token once and makes the connector, together or not at all. The same `publicKeySha256` again (an answer
+   * was lost) gives the connector made before and takes no further use.
+   */
+  enrolConnector(secretSha256: string, connector: NewConnector, now: Timestamp): Promise<ConnectorRecord>;
+  /** Records the certificate issued to a connector. */
+  setConnectorCertificate(
+    id: string,
+    certificate: { serial: string; notAfter: Timestamp; pem: string },
+  ): Promise<void>;
+  /** The newest certificate issued to a connector, PEM; null before the first. */
+  connectorCertificate(id: string): Promise<string | null>;
+
+  listAdminTokens(query: PageQuery): Promise<Page<AdminToken>>;
+  createAdminToken(actor: Actor, name: string, secretSha256: string): Promise<AdminToken>;
+  revokeAdminToken(actor: Actor, id: string): Promise<AdminToken>;
+  /** The live admin token with this hash, or null. */
+  findAdminToken(secretSha256: string): Promise<AdminToken | null>;
+
+  getSettings(): Promise<{ settings: Settings; version: number }>;
+  updateSettings(
+    actor: Actor,
+    patch: Partial<Settings>,
+    expectedVersion?: number,
+  ): Promise<{ settings: Settings; version: number }>;
+
+  /** Newest first. */
+  listAudit(query: PageQuery): Promise<Page<AuditEntry>>;
+
+  /** Calls `listener` after each change; returns the way to stop. */
+  onChange(listener: (change: Change) => void): () => void;
+  /** True when a trivial read works: part of readiness. */
+  ping(): Promise<boolean>;
+  /** Writes a consistent copy to a new file while in use. */
+  backup(path: string): Promise<void>;
+  close(): Promise<void>;
+}
