@@ -1,0 +1,211 @@
+import { z } from "zod";
+import { type ConfigurationValues, defineConfiguration } from "../platform/configuration.ts";
+import {
+  address,
+  bool,
+  cidrList,
+  integer,
+  oneOf,
+  structured,
+  text,
+} from "../platform/configuration_value.ts";
+
+const CERTIFICATES = z.array(z.strictObject({
+  /** Host names, exact or `*.example.com`. */
+  hosts: z.array(z.string().min(1)).min(1),
+  certFile: z.string().min(1),
+  keyFile: z.string().min(1),
+}));
+
+/** Everything a broker can be told from outside. */
+export const BROKER_CONFIGURATION = defineConfiguration({
+  program: "sallyport-broker",
+  otherVariables: [
+    "SALLYPORT_ADMIN_URL",
+    "SALLYPORT_ADMIN_TOKEN",
+    "SALLYPORT_ADMIN_TOKEN_FILE",
+    "SALLYPORT_STATE_DIR",
+    "SALLYPORT_ALLOW",
+    "SALLYPORT_TUNNELS",
+    "SALLYPORT_CONFIG_PULL_INTERVAL_MS",
+    "SALLYPORT_VERSION_POLL_INTERVAL_MS",
+    "SALLYPORT_TOKEN",
+    "SALLYPORT_TOKEN_FILE",
+  ],
+  keys: {
+    dataDir: {
+      type: text(),
+      default: "/var/lib/sallyport-broker",
+      describe: "Folder of the store, the CA and the admin token",
+    },
+    publicListen: {
+      type: address(),
+      default: "[::]:443",
+      describe: "TLS port for users, and for connectors unless tunnelListen is set; empty: off",
+    },
+    tunnelListen: {
+      type: address(),
+      default: "",
+      describe: "TLS port for connectors alone; empty: they share publicListen",
+      example: "[::]:8443",
+    },
+    plainListen: {
+      type: address(),
+      default: "",
+      describe: "Plain HTTP port for users, e.g. behind a load balancer that ends TLS; empty: off",
+      example: "127.0.0.1:8080",
+    },
+    adminListen: {
+      type: address(),
+      default: "127.0.0.1:9180",
+      describe: "Port of the admin API, the console, /metrics, /livez and /readyz",
+    },
+    publicAddress: {
+      type: address(),
+      default: "",
+      describe:
+        "host:port that connectors dial, as written into enrolment tokens; empty: derived from the listener",
+      example: "tunnel.example.com:443",
+    },
+    tunnelName: {
+      type: text(),
+      default: "tunnel.sallyport.internal",
+      describe: "TLS server name of the tunnel listener",
+    },
+    enrolName: {
+      type: text(),
+      default: "enrol.sallyport.internal",
+      describe: "TLS server name of enrolment",
+    },
+    certificates: {
+      type: structured("list of { hosts, certFile, keyFile }; JSON in a flag or variable", CERTIFICATES),
+      default: [],
+      describe: "Public certificates by host pattern, PEM files, read again when they change",
+      example:
+        '[{"hosts":["*.example.com"],"certFile":"/etc/ssl/example.pem","keyFile":"/etc/ssl/example.key"}]',
+    },
+    trustedProxies: {
+      type: cidrList(),
+      default: [],
+      describe: "Networks whose X-Forwarded-For and PROXY protocol headers are believed",
+      example: "10.0.0.0/8,fd00::/8",
+    },
+    proxyProtocolIngress: {
+      type: bool(),
+      default: false,
+      describe: "Require a PROXY protocol v1/v2 header on user connections from trustedProxies",
+    },
+    proxyProtocolTunnel: {
+      type: bool(),
+      default: false,
+      describe:
+        "Require a PROXY protocol v1/v2 header on connector connections from trustedProxies (own tunnelListen)",
+    },
+    tlsMinVersion: {
+      type: oneOf("TLSv1.2", "TLSv1.3"),
+      default: "TLSv1.2",
+      describe: "Oldest TLS version for users",
+    },
+    tunnelTlsMinVersion: {
+      type: oneOf("TLSv1.2", "TLSv1.3"),
+      default: "TLSv1.3",
+      describe: "Oldest TLS version for connectors",
+    },
+    drainMs: {
+      type: integer(0, 3_600_000),
+      default: 30_000,
+      describe: "Time that exchanges in flight get at shutdown before they are aborted",
+    },
+    waitForConnectorMs: {
+      type: integer(0, 600_000),
+      default: 5_000,
+      describe: "Time that a request waits for a connector before it is answered 503",
+    },
+    waitForConnectorMax: {
+      type: integer(0, 1_000_000),
+      default: 1_000,
+      describe: "Requests of one app that may wait for a connector at a time",
+    },
+    maxRequestHeadBytes: {
+      type: integer(1_024, 1_048_576),
+      default: 65_536,
+      describe: "Largest request head from a user",
+    },
+    maxRequestHeaders: {
+      type: integer(10, 10_000),
+      default: 200,
+      describe: "Most header lines in a request",
+    },
+    exchangeMemoryBytes: {
+      type: integer(1_048_576),
+      default: 256 * 1024 * 1024,
+      describe: "Credit for body bytes that may be granted and unread at a time, over all exchanges",
+    },
+    maxLanesPerTunnel: {
+      type: integer(16, 65_536),
+      default: 16_384,
+      describe: "Most lanes (exchanges at a time) of one tunnel",
+    },
+    pingIntervalMs: {
+      type: integer(100, 600_000),
+      default: 5_000,
+      describe: "Time between pings on a tunnel",
+    },
+    tunnelTimeoutMs: {
+      type: integer(200, 3_600_000),
+      default: 15_000,
+      describe: "A tunnel without a byte received for this long is closed",
+    },
+    probeIntervalMs: {
+      type: integer(50, 600_000),
+      default: 1_000,
+      describe: "Time between probe exchanges on a tunnel that serves nothing else",
+    },
+    probeTimeoutMs: {
+      type: integer(50, 600_000),
+      default: 1_500,
+      describe:
+        "A probe exchange without an answer for this long is a miss; two misses take the tunnel out of rotation",
+    },
+    logLevel: {
+      type: oneOf("debug", "info", "warn", "error"),
+      default: "info",
+      describe:
+        "Least severity that the admin log shows; the administrator's setting wins once it is changed",
+    },
+    logFormat: {
+      type: oneOf("auto", "json", "pretty"),
+      default: "auto",
+      describe: "JSON lines or lines for people; auto: for people on a terminal",
+    },
+    sessionLog: {
+      type: bool(),
+      default: false,
+      describe: "Write one line for each exchange; can be switched while running",
+    },
+  },
+  check: (values) => {
+    const wrong: string[] = [];
+    if (values.publicListen === "" && values.tunnelListen === "") {
+      wrong.push("publicListen and tunnelListen are both empty: connectors could not reach this broker");
+    }
+    if (values.pingIntervalMs >= values.tunnelTimeoutMs) {
+      wrong.push("pingIntervalMs must be less than tunnelTimeoutMs");
+    }
+    if (values.tunnelName.toLowerCase() === values.enrolName.toLowerCase()) {
+      wrong.push("tunnelName and enrolName must differ");
+    }
+    if (values.proxyProtocolTunnel && values.tunnelListen === "" && !values.proxyProtocolIngress) {
+      wrong.push(
+        "proxyProtocolTunnel on a shared port needs proxyProtocolIngress as well, or a tunnelListen of its own",
+      );
+    }
+    if ((values.proxyProtocolIngress || values.proxyProtocolTunnel) && values.trustedProxies.length === 0) {
+      wrong.push("the PROXY protocol is on, but trustedProxies is empty: nobody could connect");
+    }
+    return wrong;
+  },
+});
+
+/** The broker's configuration, checked. */
+export type BrokerConfiguration = ConfigurationValues<typeof BROKER_CONFIGURATION.keys>;

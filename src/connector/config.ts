@@ -1,0 +1,92 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import {
+  type ConfigurationValues,
+  defineConfiguration,
+  type Environment,
+} from "../platform/configuration.ts";
+import { bool, integer, oneOf, text, textList } from "../platform/configuration_value.ts";
+
+/** Where a connector keeps its identity unless told otherwise: a system folder for root and services, else the user's own. */
+export function defaultStateDir(env: Environment, platform: string, isRoot: boolean, home: string): string {
+  if (platform === "win32") return join(env.ProgramData ?? "C:\\ProgramData", "Sallyport", "connector");
+  if (isRoot) return "/var/lib/sallyport-connector";
+  const state = env.XDG_STATE_HOME;
+  // The XDG specification: a relative path is to be ignored.
+  return join(state?.startsWith("/") ? state : join(home, ".local", "state"), "sallyport-connector");
+}
+
+/** Everything a connector can be told from outside. The status socket is in `stateDir`. */
+export const CONNECTOR_CONFIGURATION = defineConfiguration({
+  program: "sallyport-connector",
+  otherVariables: ["SALLYPORT_TOKEN", "SALLYPORT_TOKEN_FILE"],
+  keys: {
+    stateDir: {
+      type: text(),
+      default: (env: Environment) =>
+        defaultStateDir(env, process.platform, process.getuid?.() === 0, homedir()),
+      defaultText: "/var/lib/sallyport-connector for root, else $XDG_STATE_HOME/sallyport-connector",
+      describe: "Folder of broker address, CA, key and certificate",
+    },
+    allow: {
+      type: textList("list of host:port patterns"),
+      default: [],
+      describe:
+        "Backends that this host lets the broker reach; empty: all but link-local and cloud-metadata addresses",
+      example: "10.0.0.0/8:443,wiki.corp.example:*",
+    },
+    tunnels: { type: integer(1, 16), default: 1, describe: "Tunnels to each broker node" },
+    configPullIntervalMs: {
+      type: integer(1_000, 86_400_000),
+      default: 120_000,
+      describe: "Time between configuration pulls; changes are announced besides",
+    },
+    versionPollIntervalMs: {
+      type: integer(1_000, 604_800_000),
+      default: 3_600_000,
+      describe: "Time between questions which version this connector should run",
+    },
+    exchangeMemoryBytes: {
+      type: integer(1_048_576),
+      default: 256 * 1024 * 1024,
+      describe: "Credit for body bytes that may be granted and unread at a time, over all exchanges",
+    },
+    pingIntervalMs: {
+      type: integer(100, 600_000),
+      default: 5_000,
+      describe: "Time between pings on a tunnel",
+    },
+    tunnelTimeoutMs: {
+      type: integer(200, 3_600_000),
+      default: 15_000,
+      describe: "A tunnel without a byte received for this long is closed",
+    },
+    drainMs: {
+      type: integer(0, 3_600_000),
+      default: 30_000,
+      describe: "Time that exchanges in flight get at shutdown before they are aborted",
+    },
+    logLevel: {
+      type: oneOf("debug", "info", "warn", "error"),
+      default: "info",
+      describe: "Least severity that the admin log shows; the broker can change it while running",
+    },
+    logFormat: {
+      type: oneOf("auto", "json", "pretty"),
+      default: "auto",
+      describe: "JSON lines or lines for people; auto: for people on a terminal",
+    },
+    sessionLog: {
+      type: bool(),
+      default: false,
+      describe: "Write one line for each exchange; the broker can switch it while running",
+    },
+  },
+  check: (values) =>
+    values.pingIntervalMs >= values.tunnelTimeoutMs
+      ? ["pingIntervalMs must be less than tunnelTimeoutMs"]
+      : [],
+});
+
+/** The connector's configuration, checked. */
+export type ConnectorConfiguration = ConfigurationValues<typeof CONNECTOR_CONFIGURATION.keys>;
