@@ -1,0 +1,38 @@
+/** Bytes of a frame header: kind (1), payload length (3), exchange number (4), big endian. */
+export const FRAME_HEADER_BYTES = 8;
+
+/** Largest payload of a data frame. */
+export const MAX_DATA_BYTES = 256 * 1024;
+
+/** Largest payload of a request, informational or response frame: a head of 64 KiB, and what MessagePack adds. */
+export const MAX_HEAD_BYTES = 128 * 1024;
+
+/** Largest trailers of an `end`. */
+export const MAX_TRAILER_BYTES = 64 * 1024;
+
+/** Largest payload of an `abort`. */
+export const MAX_ABORT_BYTES = 1024;
+
+/** Largest control message. */
+export const MAX_MESSAGE_BYTES = 1024 * 1024;
+
+/** How deep MessagePack may nest. */
+export const MAX_DEPTH = 16;
+
+/** Names plus values in one header list. */
+export const MAX_HEADER_STRINGS = 2 * 256;
+
+/** Data bytes that each direction of an exchange may send before it has been given any credit. */
+export const INITIAL_CREDIT = 128 * 1024;
+
+/** Most data bytes that one direction of an exchange may have outstanding. */
+export const MAX_CREDIT = 8 * 1024 * 1024;
+
+/** HTTP/2 stream window of a lane: above the largest credit, so that an `abort` always finds room. */
+export const STREAM_WINDOW = MAX_CREDIT + 512 * 1024;
+
+/** Largest exchange number; after it a lane is retired. */
+export const MAX_EXCHANGE = 0xffff_ffff;
+
+/** How long a side waits for the peer's terminal frame after an abort before it destroys the lane, milliseconds. */
+export const ABORT_ANSWER_MS = 1000;

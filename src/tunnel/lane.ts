@@ -1,0 +1,399 @@
+import type { Duplex } from "node:stream";
+import { ProtocolError } from "../protocol/errors.ts";
+import {
+  FRAME,
+  frameHeader,
+  type FrameKind,
+  TOWARDS_BROKER,
+  TOWARDS_CONNECTOR,
+} from "../protocol/frame.ts";
+import { FrameReader, type FrameSink } from "../protocol/frame_reader.ts";
+import {
+  type Abort,
+  encodeAbort,
+  encodeCredit,
+  encodeEnd,
+  encodeInformational,
+  encodeResponse,
+  type HeaderList,
+  type InformationalHead,
+  parseAbort,
+  parseEnd,
+  parseInformational,
+  parseRequest,
+  parseResponse,
+  type RequestHead,
+  type ResponseHead,
+} from "../protocol/heads.ts";
+import { ABORT_ANSWER_MS, INITIAL_CREDIT, MAX_DATA_BYTES, MAX_EXCHANGE } from "../protocol/limits.ts";
+import { type CreditBudget, Inflow } from "./credit_budget.ts";
+import type { FlushQueue } from "./flush_queue.ts";
+
+/** Who takes part in one exchange, on either side. After `end` of both directions, or `abort`, no further call comes. */
+export interface ExchangeHandler {
+  /** Broker's side only. */
+  informational(head: InformationalHead): void;
+  /** Broker's side only: the final head; if it has no body, the peer's direction has ended. */
+  response(head: ResponseHead): void;
+  /** Bytes of the peer's body. Say `consumed` once they are passed on. */
+  data(bytes: Buffer): void;
+  /** The peer's direction ended well. `unread` bytes of it were not said to be consumed: give them to the budget later. */
+  end(trailers: HeaderList, unread: number): void;
+  /** The exchange is over before its time: the peer aborted it, or the lane was lost (`tunnel_lost`). */
+  abort(reason: Abort): void;
+  /** More may be sent, after `sendData` returned false. */
+  writable(): void;
+}
+
+/** Who has lanes: a tunnel, on either side. */
+export interface LaneOwner {
+  readonly budget: CreditBudget;
+  readonly flushes: FlushQueue;
+  /** Latest round trip of the tunnel, milliseconds. */
+  readonly roundTripMs: number;
+  /** Milliseconds of a monotonic clock, refreshed at least once a turn of the event loop. */
+  now(): number;
+  /** Bytes came in on a lane. */
+  received(bytes: number): void;
+  /** Connector's side only: an exchange begins. */
+  begun(lane: Lane, head: RequestHead): ExchangeHandler;
+  /** Both directions have ended: the lane can carry the next exchange. */
+  idle(lane: Lane): void;
+  /** The lane is gone. `error` is null when it was retired in peace. */
+  closed(lane: Lane, error: Error | null): void;
+}
+
+/** Which end of the tunnel this lane end is at. */
+export type LaneSide = "broker" | "connector";
+
+const LOST: Abort = { code: "tunnel_lost", begun: true };
+const ANSWER: Abort = { code: "aborted", begun: true };
+/** More credit than this at once is a lie. */
+const MOST_CREDIT = 0x7fff_ffff;
+
+/**
+ * One end of a lane: carries exchanges, one at a time, over an HTTP/2 stream whose both bodies stay open
+ * (docs/protocol.md, "The life of an exchange"). Aborts go in band; the stream itself is destroyed only when the
+ * contract is broken or the peer does not answer.
+ */
+export class Lane implements FrameSink {
+  readonly side: LaneSide;
+  readonly #stream: Duplex;
+  readonly #owner: LaneOwner;
+  readonly #reader: FrameReader;
+  readonly #inflow: Inflow;
+  #life: "open" | "closed" = "open";
+  /** Our direction: `ending` has everything but its last bytes, which wait for credit. */
+  #sending: "open" | "ending" | "ended" = "ended";
+  /** The peer's direction. */
+  #receiving: "head" | "body" | "ended" = "ended";
+  /** Who takes part; null between exchanges and once we have aborted. */
+  #handler: ExchangeHandler | null = null;
+  #exchange = 0;
+  #credit = 0;
+  /** Data that came before there was credit for it; bounded by `sendData`'s answer being heeded. */
+  #held: Buffer[] = [];
+  #trailers: HeaderList = [];
+  #corked = false;
+  #answerTimer: NodeJS.Timeout | null = null;
+
+  constructor(stream: Duplex, side: LaneSide, owner: LaneOwner) {
+    this.side = side;
+    this.#stream = stream;
+    this.#owner = owner;
+    this.#inflow = new Inflow(owner.budget);
+    this.#reader = new FrameReader(side === "broker" ? TOWARDS_BROKER : TOWARDS_CONNECTOR, this);
+    stream.on("data", (chunk: Buffer) => this.#read(chunk));
+    stream.on("drain", () => this.#drained());
+    stream.on("end", () => this.#ended());
+    stream.on("error", (error) => this.#close(error));
+    stream.on("close", () => this.#close(null));
+  }
+
+  /** True when it can carry a new exchange. */
+  get isIdle(): boolean {
+    return this.#life === "open" && this.#sending === "ended" && this.#receiving === "ended";
+  }
+
+  /** True until the lane is gone. */
+  get isOpen(): boolean {
+    return this.#life === "open";
+  }
+
+  /** Number of the current exchange, or of the last one. */
+  get exchange(): number {
+    return this.#exchange;
+  }
+
+  /** True while our direction of the exchange can still take data. */
+  get isSending(): boolean {
+    return this.#sending === "open";
+  }
+
+  /** Broker's side: starts an exchange with an encoded request frame, which is changed in place. */
+  begin(frame: Buffer, follows: RequestHead["follows"], handler: ExchangeHandler): void {
+    if (!this.isIdle) throw new Error("Cannot begin exchange: lane is not idle");
+    this.#exchange += 1;
+    frame.writeUInt32BE(this.#exchange, 4);
+    this.#open(handler, follows === "nothing" ? "ended" : "open", "head");
+    if (follows !== "nothing") this.#cork();
+    this.#stream.write(frame);
+  }
+
+  /** Connector's side: a 1xx response other than 101. */
+  sendInformational(head: InformationalHead): void {
+    if (this.#sending === "open") this.#stream.write(encodeInformational(this.#exchange, head));
+  }
+
+  /** Connector's side: the final head; with `hasBody` false, our direction ends. */
+  sendResponse(head: ResponseHead): void {
+    if (this.#sending !== "open") return;
+    if (head.hasBody) this.#cork();
+    this.#stream.write(encodeResponse(this.#exchange, head));
+    if (!head.hasBody) this.#endSending();
+  }
+
+  /** Body bytes; they are kept as they are and must not change. False: send no more until `writable`. */
+  sendData(bytes: Buffer): boolean {
+    if (this.#sending !== "open") return false;
+    if (this.#held.length > 0) {
+      this.#held.push(bytes);
+      return false;
+    }
+    return this.#writeData(bytes);
+  }
+
+  /** Ends our direction once all data is out. */
+  sendEnd(trailers: HeaderList): void {
+    if (this.#sending !== "open") return;
+    if (this.#held.length > 0) {
+      this.#sending = "ending";
+      this.#trailers = trailers;
+      return;
+    }
+    this.#stream.write(encodeEnd(this.#exchange, trailers));
+    this.#endSending();
+  }
+
+  /** Ends the exchange now, both ways; the handler hears nothing more. Does nothing when it is over already. */
+  abort(reason: Abort): void {
+    if (this.#handler === null) return;
+    this.#handler = null;
+    this.#sending = "ended";
+    this.#held.length = 0;
+    this.#stream.write(encodeAbort(this.#exchange, reason));
+    if (this.#receiving === "ended") return this.#finish();
+    this.#answerTimer = setTimeout(
+      () => this.destroy(new ProtocolError(`Cannot reuse lane: no answer to abort in ${ABORT_ANSWER_MS} ms`)),
+      ABORT_ANSWER_MS,
+    );
+  }
+
+  /** Received bytes were passed on: their sender gets new credit. */
+  consumed(bytes: number): void {
+    if (this.#receiving !== "body") return;
+    const grant = this.#inflow.consumed(bytes, this.#owner.now(), this.#owner.roundTripMs);
+    if (grant > 0) this.#stream.write(encodeCredit(this.#exchange, grant));
+  }
+
+  /** Broker's side: gives up an idle lane in peace. */
+  retire(): void {
+    if (!this.isIdle) throw new Error("Cannot retire lane: it is in use");
+    this.#life = "closed";
+    this.#stream.end();
+    this.#owner.closed(this, null);
+  }
+
+  /** Ends the lane at once; an exchange on it is lost. */
+  destroy(error: Error): void {
+    this.#close(error);
+  }
+
+  /** Lets go of what was held back to leave in one write. */
+  flush(): void {
+    this.#corked = false;
+    this.#stream.uncork();
+  }
+
+  frame(kind: FrameKind, exchange: number, payload: Buffer): void {
+    if (kind === FRAME.request) return this.#request(exchange, payload);
+    if (exchange !== this.#exchange) this.#refuse(`exchange ${exchange} is not the current one`);
+    if (this.isIdle) {
+      if (kind === FRAME.abort || kind === FRAME.credit) return;
+      this.#refuse(`frame of kind ${kind} on an idle lane`);
+    }
+    if (kind === FRAME.credit) return this.#credited(payload.readUInt32BE(0));
+    if (kind === FRAME.abort) return this.#aborted(parseAbort(payload));
+    if (kind === FRAME.end) return this.#peerEnded(parseEnd(payload));
+    if (this.#receiving !== "head") this.#refuse(`frame of kind ${kind} after the head`);
+    if (kind === FRAME.informational) {
+      const head = parseInformational(payload);
+      this.#handler?.informational(head);
+      return;
+    }
+    this.#responded(parseResponse(payload));
+  }
+
+  data(exchange: number, bytes: Buffer): void {
+    if (exchange !== this.#exchange) this.#refuse(`exchange ${exchange} is not the current one`);
+    if (this.#receiving !== "body") this.#refuse("data outside of a body");
+    if (!this.#inflow.arrived(bytes.length)) this.#refuse("more data than credit");
+    this.#handler?.data(bytes);
+  }
+
+  #request(exchange: number, payload: Buffer): void {
+    if (!this.isIdle) this.#refuse("request on a busy lane");
+    if (exchange !== this.#exchange + 1) this.#refuse(`request has number ${exchange}, not ${this.#exchange + 1}`);
+    const head = parseRequest(payload);
+    this.#exchange = exchange;
+    this.#open(null, "open", head.follows === "nothing" ? "ended" : "body");
+    const handler = this.#owner.begun(this, head);
+    if (this.#sending === "open") this.#handler = handler;
+  }
+
+  #responded(head: ResponseHead): void {
+    this.#receiving = head.hasBody ? "body" : "ended";
+    this.#handler?.response(head);
+    if (!head.hasBody) this.#endReceiving();
+  }
+
+  #peerEnded(trailers: HeaderList): void {
+    if (this.#receiving !== "body") this.#refuse("end outside of a body");
+    const handler = this.#handler;
+    this.#receiving = "ended";
+    handler?.end(trailers, this.#inflow.close());
+    this.#endReceiving();
+  }
+
+  #aborted(reason: Abort): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    const answer = this.#sending !== "ended";
+    this.#sending = "ended";
+    this.#receiving = "ended";
+    this.#held.length = 0;
+    if (answer) this.#stream.write(encodeAbort(this.#exchange, ANSWER));
+    handler?.abort(reason);
+    this.#finish();
+  }
+
+  #open(handler: ExchangeHandler | null, sending: "open" | "ended", receiving: "head" | "body" | "ended"): void {
+    this.#handler = handler;
+    this.#sending = sending;
+    this.#receiving = receiving;
+    this.#credit = INITIAL_CREDIT;
+    if (receiving !== "ended") this.#inflow.open(this.#owner.now());
+  }
+
+  #credited(bytes: number): void {
+    if (this.#sending === "ended") return;
+    this.#credit += bytes;
+    if (this.#credit > MOST_CREDIT) this.#refuse("credit beyond measure");
+    this.#drained();
+  }
+
+  /** Credit or room in the stream came: sends what is held, then asks for more. */
+  #drained(): void {
+    if (this.#sending === "ended" || this.#stream.writableNeedDrain) return;
+    while (this.#held.length > 0) {
+      if (this.#credit === 0) return;
+      const bytes = this.#held.shift()!;
+      if (!this.#writeData(bytes)) return;
+    }
+    if (this.#sending === "ending") {
+      this.#sending = "open";
+      this.sendEnd(this.#trailers);
+    } else if (this.#credit > 0) {
+      this.#handler?.writable();
+    }
+  }
+
+  /** Writes as much as there is credit for, holds the rest in front of what is held. */
+  #writeData(bytes: Buffer): boolean {
+    let at = 0;
+    let room = true;
+    const allowed = Math.min(bytes.length, this.#credit);
+    this.#cork();
+    while (at < allowed) {
+      const length = Math.min(allowed - at, MAX_DATA_BYTES);
+      this.#stream.write(frameHeader(FRAME.data, length, this.#exchange));
+      room = this.#stream.write(length === bytes.length ? bytes : bytes.subarray(at, at + length));
+      at += length;
+    }
+    this.#credit -= allowed;
+    if (at < bytes.length) this.#held.unshift(bytes.subarray(at));
+    return room && this.#credit > 0;
+  }
+
+  #endSending(): void {
+    this.#sending = "ended";
+    if (this.#receiving === "ended") this.#finish();
+  }
+
+  #endReceiving(): void {
+    this.#receiving = "ended";
+    if (this.#sending === "ended") this.#finish();
+  }
+
+  /** Both directions have ended. */
+  #finish(): void {
+    this.#handler = null;
+    this.#stopTimer();
+    const unread = this.#inflow.close();
+    if (unread > 0) this.#owner.budget.give(unread);
+    if (this.#exchange === MAX_EXCHANGE) return this.destroy(new Error("Lane has used up its exchange numbers"));
+    this.#owner.idle(this);
+  }
+
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#stream.cork();
+    this.#owner.flushes.add(this);
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#life === "closed") return;
+    this.#owner.received(chunk.length);
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      this.#close(error as Error);
+    }
+  }
+
+  #ended(): void {
+    if (this.#life === "open" && !this.isIdle) {
+      return this.#close(new ProtocolError("Cannot continue exchange: peer ended its lane"));
+    }
+    this.#life = "closed";
+    this.#stream.end();
+    this.#owner.closed(this, null);
+  }
+
+  #close(error: Error | null): void {
+    if (this.#life === "closed") return;
+    this.#life = "closed";
+    this.#stopTimer();
+    const handler = this.#handler;
+    this.#handler = null;
+    this.#sending = "ended";
+    this.#receiving = "ended";
+    this.#held.length = 0;
+    const unread = this.#inflow.close();
+    if (unread > 0) this.#owner.budget.give(unread);
+    if (!this.#stream.destroyed) this.#stream.destroy(error ?? undefined);
+    handler?.abort(LOST);
+    this.#owner.closed(this, error);
+  }
+
+  #refuse(why: string): never {
+    throw new ProtocolError(`Cannot accept frame: ${why}`);
+  }
+
+  #stopTimer(): void {
+    if (this.#answerTimer === null) return;
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = null;
+  }
+}
