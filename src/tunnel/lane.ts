@@ -1,12 +1,6 @@
 import type { Duplex } from "node:stream";
 import { ProtocolError } from "../protocol/errors.ts";
-import {
-  FRAME,
-  frameHeader,
-  type FrameKind,
-  TOWARDS_BROKER,
-  TOWARDS_CONNECTOR,
-} from "../protocol/frame.ts";
+import { FRAME, frameHeader, type FrameKind, TOWARDS_BROKER, TOWARDS_CONNECTOR } from "../protocol/frame.ts";
 import { FrameReader, type FrameSink } from "../protocol/frame_reader.ts";
 import {
   type Abort,
@@ -55,8 +49,8 @@ export interface LaneOwner {
   now(): number;
   /** Bytes came in on a lane. */
   received(bytes: number): void;
-  /** Connector's side only: an exchange begins. */
-  begun(lane: Lane, head: RequestHead): ExchangeHandler;
+  /** Connector's side only: an exchange begins. Call `lane.accept` at once, before anything else. */
+  begun(lane: Lane, head: RequestHead): void;
   /** Both directions have ended: the lane can carry the next exchange. */
   idle(lane: Lane): void;
   /** The lane is gone. `error` is null when it was retired in peace. */
@@ -138,6 +132,11 @@ export class Lane implements FrameSink {
     this.#open(handler, follows === "nothing" ? "ended" : "open", "head");
     if (follows !== "nothing") this.#cork();
     this.#stream.write(frame);
+  }
+
+  /** Connector's side: who takes part in the exchange that has just begun. */
+  accept(handler: ExchangeHandler): void {
+    this.#handler = handler;
   }
 
   /** Connector's side: a 1xx response other than 101. */
@@ -243,12 +242,13 @@ export class Lane implements FrameSink {
 
   #request(exchange: number, payload: Buffer): void {
     if (!this.isIdle) this.#refuse("request on a busy lane");
-    if (exchange !== this.#exchange + 1) this.#refuse(`request has number ${exchange}, not ${this.#exchange + 1}`);
+    if (exchange !== this.#exchange + 1) {
+      this.#refuse(`request has number ${exchange}, not ${this.#exchange + 1}`);
+    }
     const head = parseRequest(payload);
     this.#exchange = exchange;
     this.#open(null, "open", head.follows === "nothing" ? "ended" : "body");
-    const handler = this.#owner.begun(this, head);
-    if (this.#sending === "open") this.#handler = handler;
+    this.#owner.begun(this, head);
   }
 
   #responded(head: ResponseHead): void {
@@ -277,7 +277,11 @@ export class Lane implements FrameSink {
     this.#finish();
   }
 
-  #open(handler: ExchangeHandler | null, sending: "open" | "ended", receiving: "head" | "body" | "ended"): void {
+  #open(
+    handler: ExchangeHandler | null,
+    sending: "open" | "ended",
+    receiving: "head" | "body" | "ended",
+  ): void {
     this.#handler = handler;
     this.#sending = sending;
     this.#receiving = receiving;
@@ -341,7 +345,9 @@ export class Lane implements FrameSink {
     this.#stopTimer();
     const unread = this.#inflow.close();
     if (unread > 0) this.#owner.budget.give(unread);
-    if (this.#exchange === MAX_EXCHANGE) return this.destroy(new Error("Lane has used up its exchange numbers"));
+    if (this.#exchange === MAX_EXCHANGE) {
+      return this.destroy(new Error("Lane has used up its exchange numbers"));
+    }
     this.#owner.idle(this);
   }
 
@@ -363,7 +369,8 @@ export class Lane implements FrameSink {
   }
 
   #ended(): void {
-    if (this.#life === "open" && !this.isIdle) {
+    if (this.#life === "closed") return;
+    if (!this.isIdle || !this.#reader.atBoundary) {
       return this.#close(new ProtocolError("Cannot continue exchange: peer ended its lane"));
     }
     this.#life = "closed";
