@@ -4,10 +4,10 @@ export interface HostPort {
   port: number;
 }
 
-const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
+const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/i;
 const IPV6 = /^[0-9a-f:.]{2,45}$/;
 
-/** True for a lower-case DNS name of one or more labels, no trailing dot, at most 253 characters. */
+/** True for a DNS name of one or more labels, no trailing dot, at most 253 characters. */
 export function isDnsName(value: unknown): value is string {
   return typeof value === "string" && value.length <= 253 &&
     value.split(".").every((label) => LABEL.test(label));

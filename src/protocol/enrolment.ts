@@ -1,8 +1,8 @@
 import { isDnsName, parseHostPort } from "./address.ts";
-import { EnrolmentFormatError } from "./enrolment-errors.ts";
-import { isEnrolmentSecret } from "./enrolment-token.ts";
+import { EnrolmentFormatError } from "./enrolment_errors.ts";
+import { isEnrolmentSecret } from "./enrolment_token.ts";
 
-export { encodeEnrolmentToken, type EnrolmentTokenContent, parseEnrolmentToken } from "./enrolment-token.ts";
+export { encodeEnrolmentToken, type EnrolmentTokenContent, parseEnrolmentToken } from "./enrolment_token.ts";
 
 /** Where a connector enrols: `POST`, JSON both ways, problem+json on failure. */
 export const ENROL_PATH = "/enrol/v1/connectors";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isDnsName, parseHostPort } from "./address.ts";
-import { EnrolmentFormatError } from "./enrolment-errors.ts";
+import { EnrolmentFormatError } from "./enrolment_errors.ts";
 
 /** What an administrator hands to whoever installs a connector: enough to find the broker and to trust it. */
 export interface EnrolmentTokenContent {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { EnrolmentFormatError } from "../../../src/protocol/enrolment-errors.ts";
+import { EnrolmentFormatError } from "../../../src/protocol/enrolment_errors.ts";
 import {
   encodeEnrolmentToken,
   ENROLMENT_TOKEN_MAX_LENGTH,
   type EnrolmentTokenContent,
   parseEnrolmentToken,
-} from "../../../src/protocol/enrolment-token.ts";
+} from "../../../src/protocol/enrolment_token.ts";
 
 const CONTENT: EnrolmentTokenContent = {
   brokerAddress: "broker.example.com:443",
