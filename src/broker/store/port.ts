@@ -27,10 +27,13 @@ export interface PageQuery {
 export type Change =
   | { kind: "apps"; groupIds: readonly string[] }
   | { kind: "groups" }
-  | { kind: "connector"; id: string; what: "updated" | "deleted" }
+  | { kind: "connector"; id: string; what: "created" | "updated" | "deleted" }
   | { kind: "settings" };
 
-/** What a connector has to learn to get from one revision of its group's apps to the current one. */
+/**
+ * What a connector has to learn to get from one revision of its group's apps to the current one. Revisions are of one
+ * group: for a connector that has moved to another group, ask for changes since 0.
+ */
 export interface AppChanges {
   /** The group's revision that these changes lead to. */
   revision: number;
@@ -51,15 +54,18 @@ export interface NewConnector {
 
 /**
  * The broker's memory. Every mutating call is one transaction with its audit entry, and resolves when it is on disk.
- * Errors are `StoreError` with codes `not_found`, `version_conflict`, `name_taken`, `url_taken`, `group_not_empty`,
- * `group_undeletable`, `store_unavailable`; tokens: `token_unknown`, `token_expired`, `token_used`, `token_revoked`.
- * `expectedVersion` undefined means "whatever it is".
+ * A change that changes nothing (the same values, revoked again) is answered with the record as it is: no new version,
+ * no audit entry. Errors are `StoreError` with codes `not_found`, `version_conflict`, `name_taken`, `url_taken`,
+ * `group_not_empty`, `group_undeletable`, `value_invalid` (a cursor or URL that cannot be read), `store_unavailable`
+ * (retryable; nothing was applied), `store_damaged`, `store_failed`; enrolment: `TokenRefusedError` with codes
+ * `token_unknown`, `token_expired`, `token_used`, `token_revoked`. `expectedVersion` undefined means "whatever it is".
  */
 export interface Store {
   listGroups(query: PageQuery): Promise<Page<Group>>;
   getGroup(id: string): Promise<Group>;
   createGroup(actor: Actor, name: string): Promise<Group>;
   updateGroup(actor: Actor, id: string, name: string, expectedVersion?: number): Promise<Group>;
+  /** Only a group without apps and connectors; its enrolment tokens go with it. */
   deleteGroup(actor: Actor, id: string, expectedVersion?: number): Promise<void>;
 
   listApps(query: PageQuery & { groupId?: string }): Promise<Page<App>>;
@@ -81,7 +87,10 @@ export interface Store {
     expectedVersion?: number,
   ): Promise<ConnectorRecord>;
   deleteConnector(actor: Actor, id: string, expectedVersion?: number): Promise<void>;
-  /** Notes facts of a tunnel; not audited, does not change `version`. */
+  /**
+   * Notes facts of a tunnel; not audited, does not change `version`. Survives the end of the process at once, a loss
+   * of power only after the next change.
+   */
   noteConnectorSeen(
     id: string,
     seen: { at: Timestamp; externalIp?: string; softwareVersion?: string; machineName?: string; os?: string },
@@ -91,12 +100,18 @@ export interface Store {
   getEnrolmentToken(id: string): Promise<EnrolmentToken>;
   createEnrolmentToken(
     actor: Actor,
-    token: { description: string; groupId: string; expiresAt: Timestamp; maxUses: number; secretSha256: string },
+    token: {
+      description: string;
+      groupId: string;
+      expiresAt: Timestamp;
+      maxUses: number;
+      secretSha256: string;
+    },
   ): Promise<EnrolmentToken>;
   revokeEnrolmentToken(actor: Actor, id: string): Promise<EnrolmentToken>;
   /**
-   * Uses a token once and makes the connector, together or not at all. The same `publicKeySha256` again (an answer
-   * was lost) gives the connector made before and takes no further use.
+   * Uses a token once and makes the connector, together or not at all. The same `publicKeySha256` again with a token
+   * that is neither revoked nor expired (an answer was lost) gives the connector made before and takes no further use.
    */
   enrolConnector(secretSha256: string, connector: NewConnector, now: Timestamp): Promise<ConnectorRecord>;
   /** Records the certificate issued to a connector. */
@@ -108,9 +123,10 @@ export interface Store {
   connectorCertificate(id: string): Promise<string | null>;
 
   listAdminTokens(query: PageQuery): Promise<Page<AdminToken>>;
+  getAdminToken(id: string): Promise<AdminToken>;
   createAdminToken(actor: Actor, name: string, secretSha256: string): Promise<AdminToken>;
   revokeAdminToken(actor: Actor, id: string): Promise<AdminToken>;
-  /** The live admin token with this hash, or null. */
+  /** The live admin token with this hash, or null. Notes the use, at most once a minute. */
   findAdminToken(secretSha256: string): Promise<AdminToken | null>;
 
   getSettings(): Promise<{ settings: Settings; version: number }>;
@@ -123,11 +139,12 @@ export interface Store {
   /** Newest first. */
   listAudit(query: PageQuery): Promise<Page<AuditEntry>>;
 
-  /** Calls `listener` after each change; returns the way to stop. */
+  /** Calls `listener` after each change, once it is on disk; returns the way to stop. A listener that throws is logged. */
   onChange(listener: (change: Change) => void): () => void;
   /** True when a trivial read works: part of readiness. */
   ping(): Promise<boolean>;
-  /** Writes a consistent copy to a new file while in use. */
+  /** Writes a consistent copy to a new file (mode 0600) while in use: whole or not at all. Never over an existing file. */
   backup(path: string): Promise<void>;
+  /** Ends after the calls already made; later ones fail. */
   close(): Promise<void>;
 }

@@ -1,0 +1,30 @@
+import { StoreError } from "./errors.ts";
+
+/** Lets one in at a time, in order of arrival. At most `limit` wait: one more is turned away with `store_unavailable`. */
+export class Turnstile {
+  readonly #limit: number;
+  readonly #waiting: (() => void)[] = [];
+  #taken = false;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  async enter(): Promise<void> {
+    if (!this.#taken) {
+      this.#taken = true;
+      return;
+    }
+    if (this.#waiting.length >= this.#limit) {
+      throw new StoreError("store_unavailable", `Cannot use the store: ${this.#limit} calls are waiting already`);
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** The one inside goes; who has waited longest is in. */
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#taken = false;
+    else next();
+  }
+}
