@@ -1,0 +1,37 @@
+import type { IncomingMessage } from "node:http";
+import type { Log } from "../../platform/log.ts";
+import type { Metrics } from "../metrics/port.ts";
+import type { Actor, Timestamp } from "../model.ts";
+import type { Store } from "../store/port.ts";
+import type { LiveConnectors } from "./live.ts";
+
+/** What every enrolment token says beside its secret. */
+export interface TokenFacts {
+  /** Where connectors dial: `host:port`. */
+  brokerAddress: string;
+  tunnelName: string;
+  enrolName: string;
+  /** SHA-256 of the root CA certificate (DER), lower-case hex. */
+  caFingerprint: string;
+}
+
+/** What the admin API stands on. */
+export interface AdminDeps {
+  store: Store;
+  live: LiveConnectors;
+  metrics: Metrics;
+  tokenFacts: TokenFacts;
+  clock: { now(): Timestamp };
+  log: Log;
+}
+
+/** What Hono carries along with each request. */
+export interface AdminEnv {
+  /** Absent when a test calls `app.request` without a socket. */
+  Bindings: { incoming?: IncomingMessage };
+  Variables: {
+    requestId: string;
+    /** Set once the bearer token has been checked. */
+    actor: Actor;
+  };
+}

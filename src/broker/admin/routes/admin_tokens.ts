@@ -1,0 +1,71 @@
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createAdminToken } from "../admin_token.ts";
+import type { AdminDeps, AdminEnv } from "../deps.ts";
+import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { problems } from "../schemas/problem.ts";
+import { idParam } from "../schemas/record.ts";
+import { lists, takes } from "../schemas/responses.ts";
+import { adminTokenInput, adminTokenSchema, newAdminTokenSchema, toAdminToken } from "../schemas/token.ts";
+import { createRouter } from "./router.ts";
+
+const tags = ["Admin tokens"];
+
+const list = createRoute({
+  method: "get",
+  path: "/admin-tokens",
+  operationId: "listAdminTokens",
+  tags,
+  summary: "List admin tokens",
+  request: { query: z.strictObject(pageQuery) },
+  responses: { 200: lists("One page.", pageOf("AdminTokenPage", adminTokenSchema)), ...problems(400, 401) },
+});
+
+const create = createRoute({
+  method: "post",
+  path: "/admin-tokens",
+  operationId: "createAdminToken",
+  tags,
+  summary: "Create an admin token; its text is in this answer and nowhere else",
+  request: { body: takes(adminTokenInput) },
+  responses: {
+    201: { description: "The new token.", content: { "application/json": { schema: newAdminTokenSchema } } },
+    ...problems(400, 401),
+  },
+});
+
+const revoke = createRoute({
+  method: "delete",
+  path: "/admin-tokens/{id}",
+  operationId: "revokeAdminToken",
+  tags,
+  summary: "Revoke an admin token; it stays in the list",
+  request: { params: idParam },
+  responses: {
+    200: { description: "The revoked token.", content: { "application/json": { schema: adminTokenSchema } } },
+    ...problems(401, 404),
+  },
+});
+
+/** Routes of admin tokens. */
+export function adminTokenRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
+  const routes = createRouter();
+
+  routes.openapi(list, async (c) => {
+    const page = await store.listAdminTokens(c.req.valid("query"));
+    linkNext(c, page);
+    return c.json({ items: page.items.map(toAdminToken), next: page.next }, 200);
+  });
+
+  routes.openapi(create, async (c) => {
+    const { token: text, sha256 } = createAdminToken();
+    const token = await store.createAdminToken(c.get("actor"), c.req.valid("json").name, sha256);
+    return c.json({ ...toAdminToken(token), token: text }, 201);
+  });
+
+  routes.openapi(revoke, async (c) => {
+    const token = await store.revokeAdminToken(c.get("actor"), c.req.valid("param").id);
+    return c.json(toAdminToken(token), 200);
+  });
+
+  return routes;
+}

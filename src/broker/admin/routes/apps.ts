@@ -1,0 +1,126 @@
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { App, AppSettings } from "../../model.ts";
+import type { AdminDeps, AdminEnv } from "../deps.ts";
+import { etagOf, expectedVersion } from "../etag.ts";
+import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { appInput, appPatch, appSchema, toApp } from "../schemas/app.ts";
+import { problems } from "../schemas/problem.ts";
+import { idParam, idText, ifMatchHeader } from "../schemas/record.ts";
+import { answers, creates, lists, takes } from "../schemas/responses.ts";
+import { requireGroup } from "./references.ts";
+import { createRouter } from "./router.ts";
+
+const tags = ["Apps"];
+const path = "/apps/{id}";
+
+const list = createRoute({
+  method: "get",
+  path: "/apps",
+  operationId: "listApps",
+  tags,
+  summary: "List apps",
+  request: { query: z.strictObject({ ...pageQuery, groupId: idText.optional() }) },
+  responses: { 200: lists("One page.", pageOf("AppPage", appSchema)), ...problems(400, 401) },
+});
+
+const create = createRoute({
+  method: "post",
+  path: "/apps",
+  operationId: "createApp",
+  tags,
+  summary: "Publish an app",
+  request: { body: takes(appInput) },
+  responses: { 201: creates("The new app.", appSchema), ...problems(400, 401, 409) },
+});
+
+const get = createRoute({
+  method: "get",
+  path,
+  operationId: "getApp",
+  tags,
+  summary: "Get an app",
+  request: { params: idParam },
+  responses: { 200: answers("The app.", appSchema), ...problems(401, 404) },
+});
+
+const update = createRoute({
+  method: "patch",
+  path,
+  operationId: "updateApp",
+  tags,
+  summary: "Change an app",
+  request: { params: idParam, headers: ifMatchHeader, body: takes(appPatch) },
+  responses: { 200: answers("The app as it is now.", appSchema), ...problems(400, 401, 404, 409, 412) },
+});
+
+const remove = createRoute({
+  method: "delete",
+  path,
+  operationId: "deleteApp",
+  tags,
+  summary: "Delete an app",
+  request: { params: idParam, headers: ifMatchHeader },
+  responses: { 204: { description: "Deleted." }, ...problems(401, 404, 412) },
+});
+
+/** Routes of apps. */
+export function appRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
+  const routes = createRouter();
+  const versionOf = (id: string) => async () => (await store.getApp(id)).version;
+
+  routes.openapi(list, async (c) => {
+    const page = await store.listApps(c.req.valid("query"));
+    linkNext(c, page);
+    return c.json({ items: page.items.map(toApp), next: page.next }, 200);
+  });
+
+  routes.openapi(create, async (c) => {
+    const input = c.req.valid("json");
+    await requireGroup(store, input.groupId);
+    const app = await store.createApp(c.get("actor"), input);
+    return c.json(toApp(app), 201, { ETag: etagOf(app.version), Location: `/api/v1/apps/${app.id}` });
+  });
+
+  routes.openapi(get, async (c) => {
+    const app = await store.getApp(c.req.valid("param").id);
+    return c.json(toApp(app), 200, { ETag: etagOf(app.version) });
+  });
+
+  routes.openapi(update, async (c) => {
+    const { id } = c.req.valid("param");
+    const patch = c.req.valid("json");
+    const expected = await expectedVersion(c.req.header("if-match"), versionOf(id));
+    const before = await store.getApp(id);
+    await requireGroup(store, patch.groupId);
+    // Nested parts are merged with what was read, so that they are only written over exactly that.
+    const nested = patch.timeouts !== undefined || patch.backendTls !== undefined;
+    const guard = expected ?? (nested ? before.version : undefined);
+    const app = await store.updateApp(c.get("actor"), id, merge(before, patch), guard);
+    return c.json(toApp(app), 200, { ETag: etagOf(app.version) });
+  });
+
+  routes.openapi(remove, async (c) => {
+    const { id } = c.req.valid("param");
+    const expected = await expectedVersion(c.req.header("if-match"), versionOf(id));
+    await store.deleteApp(c.get("actor"), id, expected);
+    return c.body(null, 204);
+  });
+
+  return routes;
+}
+
+/** What the store is to change: nested parts whole (RFC 7396: what is not named stays, null takes away). */
+function merge(app: App, patch: z.infer<typeof appPatch>): Partial<AppSettings> {
+  const { timeouts, backendTls, ...rest } = patch;
+  const merged: Partial<AppSettings> = rest;
+  if (timeouts !== undefined) merged.timeouts = { ...app.timeouts, ...timeouts };
+  if (backendTls !== undefined) {
+    const { validate, ca, serverName } = { ...app.backendTls, ...backendTls };
+    merged.backendTls = {
+      validate,
+      ...ca == null ? {} : { ca },
+      ...serverName == null ? {} : { serverName },
+    };
+  }
+  return merged;
+}

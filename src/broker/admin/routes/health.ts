@@ -1,0 +1,18 @@
+import { Hono } from "hono";
+import type { AdminDeps, AdminEnv } from "../deps.ts";
+
+/** `/livez`, `/readyz` and `/metrics`: no token, nothing secret. */
+export function healthRoutes({ store, live, metrics }: AdminDeps): Hono<AdminEnv> {
+  return new Hono<AdminEnv>()
+    .get("/livez", (c) => c.json({ live: true }))
+    .get("/readyz", async (c) => {
+      const { ready, reasons } = live.ready();
+      const stored = await store.ping().catch(() => false);
+      const all = stored ? reasons : [...reasons, "the store does not answer"];
+      return c.json({ ready: ready && stored, reasons: all }, ready && stored ? 200 : 503);
+    })
+    .get(
+      "/metrics",
+      async (c) => c.body(await metrics.render(), 200, { "Content-Type": metrics.contentType }),
+    );
+}

@@ -1,0 +1,100 @@
+import { z } from "@hono/zod-openapi";
+import type { ConnectorRecord, Group, Settings, Timestamp } from "../../model.ts";
+import type { LiveTunnel } from "../live.ts";
+import { idText, moment, recordShape, toMoment, toMomentOrNull, toRecord } from "./record.ts";
+
+/** Milliseconds without a tunnel after which a connector counts as inactive. */
+export const INACTIVE_AFTER_MS = 60_000;
+
+const status = z.enum(["active", "inactive", "pending", "disabled"]).openapi({
+  description:
+    "active: has a tunnel, or had one within the last 60 s; inactive: has had none for longer; pending: enrolled, " +
+    "never connected; disabled: an administrator has shut it out.",
+});
+
+/** A tunnel as the API shows it. */
+export const tunnelSchema = z.object({
+  instanceId: z.string().openapi({ description: "Random id of the connector's process." }),
+  externalIp: z.string(),
+  connectedAt: moment,
+  version: z.string(),
+  configRevision: z.number().int(),
+  lanesIdle: z.number().int(),
+  lanesBusy: z.number().int(),
+  exchanges: z.number().int(),
+  bytesIn: z.number(),
+  bytesOut: z.number(),
+  rttMs: z.number().nullable(),
+}).openapi("Tunnel");
+
+/** A connector as the API shows it: what is stored, and what is true now. */
+export const connectorSchema = z.object({
+  ...recordShape,
+  machineName: z.string(),
+  os: z.string(),
+  externalIp: z.string(),
+  status,
+  enabled: z.boolean(),
+  connected: z.boolean().openapi({ description: "Whether it has a tunnel at this moment." }),
+  version: z.string().openapi({ description: "Version of its software." }),
+  latestVersion: z.string().nullable(),
+  desiredVersion: z.string().nullable().openapi({ description: "What the administrator wants it to run." }),
+  memberOf: z.object({ id: z.string(), name: z.string() }).openapi({ description: "Its group." }),
+  lastSeenAt: moment.nullable(),
+  connectedAt: moment.nullable().openapi({ description: "Start of its oldest tunnel." }),
+  certificate: z.object({ serial: z.string(), notAfter: moment }).nullable(),
+  tunnels: z.array(tunnelSchema),
+}).openapi("Connector");
+
+/** What changes a connector. */
+export const connectorPatch = z.strictObject({
+  groupId: idText.openapi({ description: "Group to move it to." }),
+  enabled: z.boolean().openapi({ description: "false ends its tunnels and shuts it out." }),
+}).partial().openapi("ConnectorPatch");
+
+/** What a connector's answer is made of. */
+export interface ConnectorFacts {
+  connector: ConnectorRecord;
+  group: Pick<Group, "id" | "name">;
+  tunnels: readonly LiveTunnel[];
+  settings: Settings;
+  now: Timestamp;
+}
+
+/** Writes a connector. */
+export function toConnector(facts: ConnectorFacts): z.infer<typeof connectorSchema> {
+  const { connector, group, tunnels, settings, now } = facts;
+  const newest = tunnels.at(-1);
+  return {
+    ...toRecord(connector),
+    machineName: connector.machineName,
+    os: connector.os,
+    externalIp: newest?.externalIp ?? connector.externalIp,
+    status: statusOf(facts),
+    enabled: connector.enabled,
+    connected: newest !== undefined,
+    version: newest?.softwareVersion ?? connector.softwareVersion,
+    latestVersion: settings.latestVersion === "" ? null : settings.latestVersion,
+    desiredVersion: settings.desiredConnectorVersion === "" ? null : settings.desiredConnectorVersion,
+    memberOf: { id: group.id, name: group.name },
+    lastSeenAt: newest === undefined ? toMomentOrNull(connector.lastSeenAt) : toMoment(now),
+    connectedAt: tunnels.length === 0 ? null : toMoment(Math.min(...tunnels.map((t) => t.connectedAt))),
+    certificate: connector.certificateSerial === "" ? null : {
+      serial: connector.certificateSerial,
+      notAfter: toMoment(connector.certificateNotAfter),
+    },
+    tunnels: tunnels.map(toTunnel),
+  };
+}
+
+function statusOf({ connector, tunnels, now }: ConnectorFacts): z.infer<typeof status> {
+  if (!connector.enabled) return "disabled";
+  if (tunnels.length > 0) return "active";
+  if (connector.lastSeenAt === null) return "pending";
+  return now - connector.lastSeenAt < INACTIVE_AFTER_MS ? "active" : "inactive";
+}
+
+function toTunnel(tunnel: LiveTunnel): z.infer<typeof tunnelSchema> {
+  const { softwareVersion, connectedAt, ...rest } = tunnel;
+  return { ...rest, version: softwareVersion, connectedAt: toMoment(connectedAt) };
+}

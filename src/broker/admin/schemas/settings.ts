@@ -1,0 +1,23 @@
+import { z } from "@hono/zod-openapi";
+
+const versionText = z.string().max(64)
+  .regex(/^([0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?)?$/, "it is not a version such as 1.2.3")
+  .openapi({ example: "1.2.3" });
+
+const shape = {
+  latestVersion: versionText.openapi({ description: "Newest released version; empty when unknown." }),
+  desiredConnectorVersion: versionText.openapi({
+    description: "Version that connectors should run; empty for whatever they have.",
+  }),
+  sessionLog: z.boolean().openapi({ description: "One log line an exchange, on broker and connectors." }),
+  logLevel: z.enum(["debug", "info", "warn", "error"]),
+};
+
+/** Settings as the API shows them. */
+export const settingsSchema = z.object({
+  ...shape,
+  etag: z.string().openapi({ description: "Changes with each change: for If-Match.", example: '"3"' }),
+}).openapi("Settings");
+
+/** What changes settings: what is not named stays. */
+export const settingsPatch = z.strictObject(shape).partial().openapi("SettingsPatch");

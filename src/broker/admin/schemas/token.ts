@@ -1,0 +1,81 @@
+import { z } from "@hono/zod-openapi";
+import { type AdminToken, DEFAULT_GROUP_ID, type EnrolmentToken, type Timestamp } from "../../model.ts";
+import { idText, line, moment, nameText, recordShape, toMoment, toMomentOrNull, toRecord } from "./record.ts";
+
+const DAY_S = 86_400;
+
+/** An enrolment token as the API shows it: never its secret. */
+export const enrolmentTokenSchema = z.object({
+  ...recordShape,
+  description: z.string(),
+  groupId: z.string(),
+  status: z.enum(["live", "used", "expired", "revoked"]),
+  maxUses: z.number().int(),
+  uses: z.number().int(),
+  expiresAt: moment,
+  revokedAt: moment.nullable(),
+}).openapi("EnrolmentToken");
+
+/** The one answer that holds the token itself. */
+export const newEnrolmentTokenSchema = enrolmentTokenSchema.extend({
+  token: z.string().openapi({ description: "Shown once: give it to `sallyport-connector register`." }),
+}).openapi("NewEnrolmentToken");
+
+/** What makes an enrolment token. */
+export const enrolmentTokenInput = z.strictObject({
+  description: line(200).default(""),
+  groupId: idText.default(DEFAULT_GROUP_ID),
+  maxUses: z.number().int().min(1).max(10_000).default(1),
+  ttlSeconds: z.number().int().min(60).max(365 * DAY_S).default(DAY_S)
+    .openapi({ description: "Seconds until it expires." }),
+}).openapi("EnrolmentTokenInput");
+
+/** Writes an enrolment token. */
+export function toEnrolmentToken(
+  token: EnrolmentToken,
+  now: Timestamp,
+): z.infer<typeof enrolmentTokenSchema> {
+  const { description, groupId, maxUses, uses, expiresAt, revokedAt } = token;
+  return {
+    ...toRecord(token),
+    description,
+    groupId,
+    status: statusOf(token, now),
+    maxUses,
+    uses,
+    expiresAt: toMoment(expiresAt),
+    revokedAt: toMomentOrNull(revokedAt),
+  };
+}
+
+function statusOf(token: EnrolmentToken, now: Timestamp): "live" | "used" | "expired" | "revoked" {
+  if (token.revokedAt !== null) return "revoked";
+  if (token.uses >= token.maxUses) return "used";
+  return token.expiresAt <= now ? "expired" : "live";
+}
+
+/** An admin token as the API shows it: never the token itself. */
+export const adminTokenSchema = z.object({
+  ...recordShape,
+  name: z.string(),
+  lastUsedAt: moment.nullable(),
+  revokedAt: moment.nullable(),
+}).openapi("AdminToken");
+
+/** The one answer that holds the token itself. */
+export const newAdminTokenSchema = adminTokenSchema.extend({
+  token: z.string().openapi({ description: "Shown once: the bearer token." }),
+}).openapi("NewAdminToken");
+
+/** What makes an admin token. */
+export const adminTokenInput = z.strictObject({ name: nameText }).openapi("AdminTokenInput");
+
+/** Writes an admin token. */
+export function toAdminToken(token: AdminToken): z.infer<typeof adminTokenSchema> {
+  return {
+    ...toRecord(token),
+    name: token.name,
+    lastUsedAt: toMomentOrNull(token.lastUsedAt),
+    revokedAt: toMomentOrNull(token.revokedAt),
+  };
+}
