@@ -1,0 +1,68 @@
+import { parseArgs } from "node:util";
+
+/** What the demo was asked to do. */
+export interface DemoOptions {
+  /** One line of JSON on standard output and nothing else there. */
+  json: boolean;
+  connectors: number;
+  /** The internal application to publish; the sample where none is given. */
+  url: string | null;
+}
+
+/** The command line is not one the demo understands. */
+export class UsageError extends Error {}
+
+export const USAGE =
+  `Publishes an internal web application through one outbound connection, on this machine, to try it out.
+
+Usage: npm run demo -- [--json] [--connectors N] [URL]
+
+  URL             the application to publish; without one, a small sample application
+  --connectors N  how many connectors serve it, 1 to 16 (default 1)
+  --json          print one line of JSON when a request can get through, and nothing else on standard output
+  --help          print this
+
+Example: npm run demo -- http://127.0.0.1:4873
+`;
+
+/** The options of a command line (without program and script); null when it asks for help. */
+export function parseDemoOptions(args: readonly string[]): DemoOptions | null {
+  const { values, positionals } = parse(args);
+  if (values.help) return null;
+  if (positionals.length > 1) throw new UsageError(`Expected one URL, got ${positionals.length}`);
+  return {
+    json: values.json,
+    connectors: parseCount(values.connectors),
+    url: positionals[0] === undefined ? null : parseUrl(positionals[0]),
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        json: { type: "boolean", default: false },
+        connectors: { type: "string", default: "1" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error });
+  }
+}
+
+function parseCount(text: string): number {
+  const count = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(count >= 1 && count <= 16)) throw new UsageError(`--connectors must be 1 to 16, got "${text}"`);
+  return count;
+}
+
+function parseUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new UsageError(`The application must be an http or https URL, got "${text}"`);
+  }
+  return url.href;
+}
