@@ -53,8 +53,8 @@ export interface LaneOwner {
   begun(lane: Lane, head: RequestHead): void;
   /** Both directions have ended: the lane can carry the next exchange. */
   idle(lane: Lane): void;
-  /** The lane is gone. `error` is null when it was retired in peace. */
-  closed(lane: Lane, error: Error | null): void;
+  /** The lane is gone; `wasIdle`: no exchange was on it. `error` is null when it was retired in peace. */
+  closed(lane: Lane, error: Error | null, wasIdle: boolean): void;
 }
 
 /** Which end of the tunnel this lane end is at. */
@@ -200,7 +200,7 @@ export class Lane implements FrameSink {
     if (!this.isIdle) throw new Error("Cannot retire lane: it is in use");
     this.#life = "closed";
     this.#stream.end();
-    this.#owner.closed(this, null);
+    this.#owner.closed(this, null, true);
   }
 
   /** Ends the lane at once; an exchange on it is lost. */
@@ -375,11 +375,12 @@ export class Lane implements FrameSink {
     }
     this.#life = "closed";
     this.#stream.end();
-    this.#owner.closed(this, null);
+    this.#owner.closed(this, null, true);
   }
 
   #close(error: Error | null): void {
     if (this.#life === "closed") return;
+    const wasIdle = this.isIdle;
     this.#life = "closed";
     this.#stopTimer();
     const handler = this.#handler;
@@ -391,7 +392,7 @@ export class Lane implements FrameSink {
     if (unread > 0) this.#owner.budget.give(unread);
     if (!this.#stream.destroyed) this.#stream.destroy(error ?? undefined);
     handler?.abort(LOST);
-    this.#owner.closed(this, error);
+    this.#owner.closed(this, error, wasIdle);
   }
 
   #refuse(why: string): never {

@@ -1,0 +1,104 @@
+import type { X509Certificate } from "node:crypto";
+import type { ServerHttp2Session } from "node:http2";
+import type { TLSSocket } from "node:tls";
+import { type Context, Hono } from "hono";
+import type { Log } from "../../platform/log.ts";
+import type { Store } from "../store/port.ts";
+import { TunnelError } from "./errors.ts";
+import { type StreamEnv, TAKEN } from "./hono_streams.ts";
+import type { TunnelPeer } from "./tunnel.ts";
+import type { Tunnels } from "./tunnels.ts";
+
+/** Who a verified certificate says that its holder is. Throws an error with a code when it is not a connector's. */
+export type IdentityOf = (
+  certificate: X509Certificate,
+) => { connectorId: string; serial: string; notAfter: number };
+
+/** What the tunnel application needs. */
+export interface TunnelAppDeps {
+  store: Store;
+  tunnels: Tunnels;
+  identityOf: IdentityOf;
+  /** Address of the other end of a session, PROXY protocol taken into account. */
+  externalIpOf: (session: ServerHttp2Session) => string;
+  log: Log;
+}
+
+const REFUSALS: Record<string, number> = {
+  certificate_missing: 401,
+  connector_unknown: 403,
+  connector_disabled: 403,
+  tunnel_unknown: 409,
+  tunnel_replaced: 409,
+  too_many_lanes: 429,
+};
+
+/** The Hono application behind the tunnel listener: authenticates each stream and hands it over as control stream or lane. */
+export function createTunnelApp(
+  { store, tunnels, identityOf, externalIpOf, log }: TunnelAppDeps,
+): Hono<StreamEnv> {
+  const app = new Hono<StreamEnv>();
+
+  app.post("/tunnel/v1/control", async (c) => {
+    const { session, stream } = sessionOf(c);
+    const peer = await authenticate(session);
+    if (stream.destroyed) return TAKEN;
+    tunnels.open(session, stream, peer);
+    stream.respond({ ":status": 200, "content-type": "application/octet-stream" });
+    return TAKEN;
+  });
+
+  app.post("/tunnel/v1/lane", (c) => {
+    const { session, stream } = sessionOf(c);
+    const tunnel = tunnels.of(session);
+    stream.respond({ ":status": 200, "content-type": "application/octet-stream" });
+    tunnel.addLane(stream);
+    return TAKEN;
+  });
+
+  app.notFound((c) =>
+    c.json({ type: "about:blank", status: 404, code: "not_found", title: "Not found" }, 404)
+  );
+
+  app.onError((error, c) => {
+    const code = (error as { code?: string }).code ?? "internal";
+    const status = REFUSALS[code] ?? (code.startsWith("certificate_") ? 403 : 503);
+    log.warn("tunnel stream refused", { path: c.req.path, code, error: error.message });
+    const body = JSON.stringify({ type: "about:blank", status, code, title: error.message });
+    return new Response(body, { status, headers: { "content-type": "application/problem+json" } });
+  });
+
+  /** Only the leaf that TLS has verified counts; the store has the last word. */
+  async function authenticate(session: ServerHttp2Session): Promise<TunnelPeer> {
+    const socket = session.socket as TLSSocket;
+    const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+    if (certificate === undefined) {
+      throw new TunnelError("certificate_missing", "Cannot open tunnel: no verified client certificate");
+    }
+    const { connectorId, serial, notAfter } = identityOf(certificate);
+    const externalIp = externalIpOf(session);
+    const record = await store.getConnector(connectorId).catch((cause: { code?: string }) => {
+      if (cause.code !== "not_found") throw cause;
+      throw new TunnelError(
+        "connector_unknown",
+        `Cannot open tunnel: connector "${connectorId}" is not known here`,
+      );
+    });
+    if (!record.enabled) {
+      throw new TunnelError(
+        "connector_disabled",
+        `Cannot open tunnel: connector "${connectorId}" is disabled`,
+      );
+    }
+    return { connectorId, groupId: record.groupId, serial, notAfter, externalIp };
+  }
+
+  return app;
+}
+
+function sessionOf(c: Context<StreamEnv>) {
+  const { stream } = c.env;
+  const session = stream.session as ServerHttp2Session | undefined;
+  if (session === undefined) throw new TunnelError("tunnel_unknown", "Session has gone");
+  return { session, stream };
+}

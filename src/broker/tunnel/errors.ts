@@ -1,0 +1,17 @@
+import { SallyportError } from "../../platform/error.ts";
+
+/** Codes with which the broker refuses a tunnel or ends it. */
+export const TUNNEL_CODES = [
+  "certificate_missing",
+  "certificate_refused",
+  "connector_unknown",
+  "connector_disabled",
+  "tunnel_unknown",
+  "tunnel_replaced",
+  "tunnel_silent",
+  "too_many_lanes",
+  "broker_stopping",
+] as const;
+
+/** A connector may not have a tunnel or a lane, or not any longer. */
+export class TunnelError extends SallyportError<typeof TUNNEL_CODES[number]> {}

@@ -1,0 +1,243 @@
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { performance } from "node:perf_hooks";
+import type { Log } from "../../platform/log.ts";
+import type { Hello } from "../../protocol/messages.ts";
+import { ControlChannel, type ControlHandler } from "../../tunnel/control_channel.ts";
+import type { CreditBudget } from "../../tunnel/credit_budget.ts";
+import { FlushQueue } from "../../tunnel/flush_queue.ts";
+import { Lane, type LaneOwner } from "../../tunnel/lane.ts";
+import { Pulse, type PulseTimes } from "../../tunnel/pulse.ts";
+import type { DataPlaneCounters } from "../metrics/counters.ts";
+import type { RegisteredTunnel, Registry } from "../registry/registry.ts";
+import { TunnelError } from "./errors.ts";
+import { IdleLanes } from "./idle_lanes.ts";
+
+/** Who is at the other end, from the verified certificate and the store. */
+export interface TunnelPeer {
+  connectorId: string;
+  groupId: string;
+  serial: string;
+  /** End of the certificate, milliseconds since the epoch. */
+  notAfter: number;
+  externalIp: string;
+}
+
+/** What a tunnel needs of the broker. */
+export interface TunnelDeps {
+  registry: Registry;
+  counters: DataPlaneCounters;
+  log: Log;
+  times: PulseTimes;
+  maxLanes: number;
+}
+
+const RETIRE_EVERY_MS = 60_000;
+/** setTimeout cannot wait longer than this. */
+const LONGEST_TIMER_MS = 0x7fff_ffff;
+
+/** The broker's end of one tunnel: its lanes, its control channel and its place in the registry. */
+export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
+  readonly peer: TunnelPeer;
+  readonly connectedAt: number = Date.now();
+  readonly budget: CreditBudget;
+  readonly flushes: FlushQueue = new FlushQueue();
+  readonly control: ControlChannel;
+  readonly #deps: TunnelDeps;
+  readonly #session: ServerHttp2Session;
+  readonly #idleLanes = new IdleLanes();
+  readonly #pulse: Pulse;
+  readonly #retireTimer: NodeJS.Timeout;
+  readonly #expiryTimer: NodeJS.Timeout;
+  readonly #onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void;
+  #state: "greeting" | "ready" | "closed" = "greeting";
+  #groupId: string;
+  #hello: Hello | null = null;
+  #lanes = 0;
+  #busy = 0;
+  #wanted = 0;
+  #exchanges = 0;
+  /** Revision that the connector last asked for, for display. */
+  configRevision = 0;
+
+  constructor(
+    session: ServerHttp2Session,
+    stream: ServerHttp2Stream,
+    peer: TunnelPeer,
+    deps: TunnelDeps,
+    handler: Omit<ControlHandler, "received" | "closed">,
+    onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void,
+  ) {
+    this.peer = peer;
+    this.#groupId = peer.groupId;
+    this.#deps = deps;
+    this.#session = session;
+    this.#onClosed = onClosed;
+    this.budget = deps.registry.budget;
+    this.#pulse = new Pulse(
+      session,
+      deps.times,
+      () => this.close(new TunnelError("tunnel_silent", `Nothing received for ${deps.times.timeoutMs} ms`)),
+    );
+    this.#retireTimer = setInterval(() => this.#retire(), RETIRE_EVERY_MS);
+    this.#expiryTimer = setTimeout(
+      () => this.close(new TunnelError("certificate_refused", "The connector's certificate has ended")),
+      Math.min(Math.max(peer.notAfter - Date.now(), 0), LONGEST_TIMER_MS),
+    );
+    this.control = new ControlChannel(stream, {
+      request: handler.request,
+      notice: handler.notice,
+      received: (bytes) => this.#pulse.received(bytes),
+      closed: (error) => this.close(error),
+    });
+    session.on("close", () => this.close(null));
+    session.on("error", (error) => this.close(error));
+  }
+
+  get connectorId(): string {
+    return this.peer.connectorId;
+  }
+
+  get groupId(): string {
+    return this.#groupId;
+  }
+
+  get busy(): number {
+    return this.#busy;
+  }
+
+  /** Lanes that carry nothing now. */
+  get lanesIdle(): number {
+    return this.#lanes - this.#busy;
+  }
+
+  get exchanges(): number {
+    return this.#exchanges;
+  }
+
+  get hello(): Hello | null {
+    return this.#hello;
+  }
+
+  get roundTripMs(): number {
+    return this.#pulse.roundTripMs;
+  }
+
+  get bytesReceived(): number {
+    return this.#pulse.bytesReceived;
+  }
+
+  /** The connector has introduced itself: exchanges may come. */
+  greet(hello: Hello): void {
+    if (this.#state !== "greeting") return;
+    this.#hello = hello;
+    this.#state = "ready";
+    this.#deps.counters.tunnelsConnected += 1;
+    this.#deps.registry.add(this.#groupId, this);
+  }
+
+  /** The connector was moved to another group. */
+  move(groupId: string): void {
+    if (groupId === this.#groupId) return;
+    const { registry } = this.#deps;
+    if (this.#state === "ready") registry.remove(this.#groupId, this);
+    this.#groupId = groupId;
+    if (this.#state === "ready") registry.add(groupId, this);
+    this.control.notice("config.changed");
+  }
+
+  /** The connector has opened a lane. Throws `TunnelError` beyond the limit. */
+  addLane(stream: ServerHttp2Stream): void {
+    if (this.#state !== "ready") {
+      throw new TunnelError("tunnel_unknown", "Cannot take lane: tunnel has not said hello");
+    }
+    if (this.#lanes >= this.#deps.maxLanes) {
+      throw new TunnelError("too_many_lanes", `Cannot take lane: tunnel has ${this.#lanes} already`);
+    }
+    this.#lanes += 1;
+    this.#deps.counters.lanesOpened += 1;
+    this.#deps.counters.lanesIdle += 1;
+    this.#offer(new Lane(stream, "broker", this));
+  }
+
+  takeLane(): Lane | undefined {
+    const lane = this.#idleLanes.pop();
+    if (lane !== undefined) this.#taken();
+    return lane;
+  }
+
+  wantLanes(count: number): void {
+    this.#wanted += count;
+    if (this.#wanted === count) {
+      setImmediate(() => {
+        const n = Math.min(this.#wanted, this.#deps.maxLanes - this.#lanes);
+        this.#wanted = 0;
+        if (n > 0) this.control.notice("lanes.want", { n });
+      });
+    }
+  }
+
+  now(): number {
+    return performance.now();
+  }
+
+  received(bytes: number): void {
+    this.#pulse.received(bytes);
+  }
+
+  begun(lane: Lane): void {
+    lane.destroy(new Error("A connector cannot send requests"));
+  }
+
+  /** A lane's exchange is over. */
+  idle(lane: Lane): void {
+    this.#released();
+    this.#offer(lane);
+  }
+
+  closed(_lane: Lane, error: Error | null, wasIdle: boolean): void {
+    const { counters } = this.#deps;
+    this.#lanes -= 1;
+    if (!wasIdle) this.#released();
+    counters.lanesIdle -= 1;
+    if (error === null) counters.lanesRetired += 1;
+    else counters.lanesDestroyed += 1;
+  }
+
+  /** Ends the tunnel at once, with what is on it. */
+  close(reason: Error | null): void {
+    if (this.#state === "closed") return;
+    const wasReady = this.#state === "ready";
+    this.#state = "closed";
+    this.#pulse[Symbol.dispose]();
+    clearInterval(this.#retireTimer);
+    clearTimeout(this.#expiryTimer);
+    if (wasReady) {
+      this.#deps.counters.tunnelsConnected -= 1;
+      this.#deps.registry.remove(this.#groupId, this);
+    }
+    this.#session.destroy();
+    this.#onClosed(this, reason);
+  }
+
+  #offer(lane: Lane): void {
+    if (this.#state === "ready" && this.#deps.registry.offer(this.#groupId, this, lane)) this.#taken();
+    else if (lane.isIdle) this.#idleLanes.push(lane);
+  }
+
+  #taken(): void {
+    this.#busy += 1;
+    this.#exchanges += 1;
+    this.#deps.counters.lanesIdle -= 1;
+    this.#deps.counters.lanesBusy += 1;
+  }
+
+  #released(): void {
+    this.#busy -= 1;
+    this.#deps.counters.lanesIdle += 1;
+    this.#deps.counters.lanesBusy -= 1;
+  }
+
+  #retire(): void {
+    this.#idleLanes.retireSurplus(this.#busy);
+  }
+}

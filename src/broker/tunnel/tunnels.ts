@@ -1,0 +1,207 @@
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import {
+  agreeOnRevision,
+  type Hello,
+  parseHello,
+  PROTOCOL_REVISION,
+  type Welcome,
+} from "../../protocol/messages.ts";
+import type { Fields, Reply } from "../../tunnel/control_channel.ts";
+import type { Settings } from "../model.ts";
+import type { Change, Store } from "../store/port.ts";
+import { answerPull } from "./config_answers.ts";
+import { TunnelError } from "./errors.ts";
+import { BrokerTunnel, type TunnelDeps, type TunnelPeer } from "./tunnel.ts";
+
+/** What all tunnels of this node need. */
+export interface TunnelsDeps extends TunnelDeps {
+  store: Store;
+  nodeId: string;
+  softwareVersion: string;
+}
+
+const CAPABILITIES: string[] = [];
+
+/** All tunnels of this node: opens them, answers their questions, and tells them what has changed. */
+export class Tunnels implements Disposable {
+  readonly #deps: TunnelsDeps;
+  readonly #bySession = new Map<ServerHttp2Session, BrokerTunnel>();
+  readonly #stopListening: () => void;
+
+  constructor(deps: TunnelsDeps) {
+    this.#deps = deps;
+    this.#stopListening = deps.store.onChange((change) => this.#changed(change));
+  }
+
+  /** All tunnels that are open now. */
+  all(): IterableIterator<BrokerTunnel> {
+    return this.#bySession.values();
+  }
+
+  /** Takes over a control stream: the session becomes a tunnel. Throws `TunnelError` if it is one already. */
+  open(session: ServerHttp2Session, stream: ServerHttp2Stream, peer: TunnelPeer): void {
+    if (this.#bySession.has(session)) {
+      throw new TunnelError("tunnel_replaced", "Session has a control stream already");
+    }
+    const log = this.#deps.log.with({ connector: peer.connectorId });
+    const tunnel: BrokerTunnel = new BrokerTunnel(session, stream, peer, this.#deps, {
+      request: (type, fields, reply) => this.#request(tunnel, type, fields, reply),
+      notice: () => {},
+    }, (closed, reason) => {
+      this.#bySession.delete(session);
+      this.#seen(closed);
+      log.info("tunnel closed", {
+        reason: reason?.message ?? "ended by the connector",
+        ...(reason === null ? {} : { code: (reason as { code?: string }).code ?? "error" }),
+        exchanges: closed.exchanges,
+      });
+    });
+    this.#bySession.set(session, tunnel);
+  }
+
+  /** The tunnel of a session; throws `TunnelError` when it has none. */
+  of(session: ServerHttp2Session): BrokerTunnel {
+    const tunnel = this.#bySession.get(session);
+    if (tunnel === undefined) throw new TunnelError("tunnel_unknown", "Session has no control stream");
+    return tunnel;
+  }
+
+  /** Tells every connector that this node is about to stop. */
+  announceDrain(graceMs: number): void {
+    for (const tunnel of this.all()) tunnel.control.notice("drain", { graceMs });
+  }
+
+  /** Ends all tunnels at once. */
+  [Symbol.dispose](): void {
+    this.#stopListening();
+    for (const tunnel of [...this.all()]) {
+      tunnel.close(new TunnelError("broker_stopping", "Broker is stopping"));
+    }
+  }
+
+  async #request(
+    tunnel: BrokerTunnel,
+    type: string,
+    fields: Fields,
+    reply: Reply,
+  ): Promise<void | "unsupported"> {
+    switch (type) {
+      case "hello":
+        return await this.#hello(tunnel, parseHello(fields), reply);
+      case "config.pull":
+        return await this.#pull(tunnel, fields, reply);
+      case "version.poll": {
+        const { settings } = await this.#deps.store.getSettings();
+        return await reply({ latest: settings.latestVersion, desired: settings.desiredConnectorVersion });
+      }
+      default:
+        return "unsupported";
+    }
+  }
+
+  async #hello(tunnel: BrokerTunnel, hello: Hello, reply: Reply): Promise<void> {
+    const { nodeId, softwareVersion, store, log } = this.#deps;
+    const revision = agreeOnRevision(hello);
+    // Read again: from here on a change of the connector reaches this tunnel by notice, none is missed between.
+    const record = await store.getConnector(tunnel.connectorId);
+    if (!record.enabled) return this.#revoke([tunnel], "connector_disabled");
+    tunnel.move(record.groupId);
+    const welcome: Welcome = {
+      revision,
+      capabilities: CAPABILITIES.filter((name) => hello.capabilities.includes(name)),
+      nodeId,
+      nodes: [],
+      softwareVersion,
+      connectorId: tunnel.connectorId,
+    };
+    await reply({ ...welcome });
+    tunnel.greet(hello);
+    const { settings } = await store.getSettings();
+    tunnel.control.notice("log.level", { level: settings.logLevel, session: settings.sessionLog });
+    this.#seen(tunnel);
+    log.info("tunnel ready", {
+      connector: tunnel.connectorId,
+      group: tunnel.groupId,
+      machineName: hello.machineName,
+      externalIp: tunnel.peer.externalIp,
+      version: hello.softwareVersion,
+      protocol: Math.min(revision, PROTOCOL_REVISION),
+    });
+  }
+
+  async #pull(tunnel: BrokerTunnel, fields: Fields, reply: Reply): Promise<void> {
+    const { groupId } = tunnel;
+    const since = fields.groupId === groupId && typeof fields.since === "number" ? fields.since : 0;
+    const changes = await this.#deps.store.appChanges(groupId, since);
+    this.#deps.counters.configPulls += 1;
+    tunnel.configRevision = changes.revision;
+    await answerPull(groupId, since, changes, reply);
+  }
+
+  #seen(tunnel: BrokerTunnel): void {
+    const { hello, peer, connectorId } = tunnel;
+    const seen = {
+      at: Date.now(),
+      externalIp: peer.externalIp,
+      ...(hello === null ? {} : {
+        softwareVersion: hello.softwareVersion,
+        machineName: hello.machineName,
+        os: hello.os,
+      }),
+    };
+    this.#deps.store.noteConnectorSeen(connectorId, seen).catch((error: Error) => {
+      // A deleted connector is expected here; anything else is worth a line, and no reason to end the tunnel.
+      if ((error as { code?: string }).code === "not_found") return;
+      this.#deps.log.warn("cannot note that connector was seen", {
+        connector: connectorId,
+        error: error.message,
+      });
+    });
+  }
+
+  #changed(change: Change): void {
+    switch (change.kind) {
+      case "apps":
+        for (const tunnel of this.all()) {
+          if (change.groupIds.includes(tunnel.groupId)) tunnel.control.notice("config.changed");
+        }
+        return;
+      case "connector":
+        return this.#connectorChanged(change.id, change.what);
+      case "settings":
+        void this.#settingsChanged();
+        return;
+      case "groups":
+        return;
+    }
+  }
+
+  #connectorChanged(id: string, what: "created" | "updated" | "deleted"): void {
+    const affected = [...this.all()].filter((tunnel) => tunnel.connectorId === id);
+    if (affected.length === 0) return;
+    if (what === "deleted") return this.#revoke(affected, "connector_unknown");
+    this.#deps.store.getConnector(id).then(
+      (record) => {
+        if (!record.enabled) return this.#revoke(affected, "connector_disabled");
+        for (const tunnel of affected) tunnel.move(record.groupId);
+      },
+      () => this.#revoke(affected, "connector_unknown"), // Not known to be allowed: not allowed.
+    );
+  }
+
+  #revoke(tunnels: BrokerTunnel[], code: "connector_unknown" | "connector_disabled"): void {
+    for (const tunnel of tunnels) {
+      tunnel.control.notice("revoked", { code });
+      setImmediate(() =>
+        tunnel.close(new TunnelError(code, "The administrator has ended this connector's access"))
+      );
+    }
+  }
+
+  async #settingsChanged(): Promise<void> {
+    const { settings }: { settings: Settings } = await this.#deps.store.getSettings();
+    for (const tunnel of this.all()) {
+      tunnel.control.notice("log.level", { level: settings.logLevel, session: settings.sessionLog });
+    }
+  }
+}
