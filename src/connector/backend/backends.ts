@@ -1,0 +1,116 @@
+import type { ConnectorApp } from "../../protocol/app.ts";
+import type { Log } from "../../platform/log.ts";
+import { silentLog } from "../../platform/log.ts";
+import { adapterFor } from "./adapter.ts";
+import type { AllowList } from "./allow_list.ts";
+import { AppBackend } from "./app_backend.ts";
+import { defaultLookup } from "./dial.ts";
+import type { Lookup } from "./dial.ts";
+import { BackendError } from "./errors.ts";
+import type { BackendCode } from "./errors.ts";
+import type { BackendExchange, BackendHandler, BackendRequest, Backends } from "./port.ts";
+
+/** What `createBackends` needs to know. */
+export interface BackendsOptions {
+  /** The connector's own last word on addresses. */
+  allow: AllowList;
+  log?: Log;
+  /** How names become addresses; the system's resolver by default. */
+  lookup?: Lookup;
+  /** Most connections to one app's backend, by each adapter. */
+  connectionsPerApp?: number;
+  /** Most exchanges of one app that wait for a connection; the next fails with `backend_busy`. */
+  waitingPerApp?: number;
+}
+
+/** Makes the way to the backends of all apps. Nothing is connected before the first `dispatch`. */
+export function createBackends(options: BackendsOptions): Backends {
+  return new AllBackends(options);
+}
+
+class AllBackends implements Backends {
+  readonly #options: Required<BackendsOptions>;
+  readonly #apps = new Map<string, AppBackend>();
+  /** Those of former settings that still have exchanges. */
+  readonly #retired = new Set<AppBackend>();
+  #closed = false;
+
+  constructor(options: BackendsOptions) {
+    this.#options = {
+      log: silentLog,
+      lookup: defaultLookup,
+      connectionsPerApp: 2_048,
+      waitingPerApp: 2_048,
+      ...options,
+    };
+  }
+
+  dispatch(app: ConnectorApp, request: BackendRequest, handler: BackendHandler): BackendExchange {
+    if (this.#closed) {
+      return refuse(handler, "backend_closed", "The connector is closing its backend connections");
+    }
+    const choice = adapterFor(request);
+    if (choice === "refused_connect") {
+      return refuse(handler, "backend_bad_request", "CONNECT cannot be forwarded");
+    }
+    if (choice === "refused_framing") {
+      return refuse(
+        handler,
+        "backend_bad_request",
+        "The request's length is ambiguous, it cannot be forwarded",
+      );
+    }
+    try {
+      return this.#backendOf(app).dispatch(choice, request, handler);
+    } catch (error) {
+      if (!(error instanceof BackendError)) throw error;
+      return refuse(handler, error.code, error.message);
+    }
+  }
+
+  forget(appId: string): void {
+    const backend = this.#apps.get(appId);
+    if (backend !== undefined) this.#retire(appId, backend);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const all = [...this.#apps.values(), ...this.#retired];
+    this.#apps.clear();
+    this.#retired.clear();
+    await Promise.all(all.map((backend) => backend.destroy()));
+  }
+
+  #backendOf(app: ConnectorApp): AppBackend {
+    const known = this.#apps.get(app.id);
+    if (known !== undefined) {
+      if (known.serves(app)) return known;
+      this.#options.log.debug("app's backend settings changed", { app: app.id, revision: app.revision });
+      this.#retire(app.id, known);
+    }
+    const backend = new AppBackend(app, this.#options);
+    this.#apps.set(app.id, backend);
+    return backend;
+  }
+
+  #retire(appId: string, backend: AppBackend): void {
+    this.#apps.delete(appId);
+    this.#retired.add(backend);
+    backend.retire(() => this.#retired.delete(backend));
+  }
+}
+
+const NO_EXCHANGE: Pick<BackendExchange, "write" | "end" | "resume"> = {
+  write: () => true,
+  end: () => {},
+  resume: () => {},
+};
+
+/** An exchange that fails before anything was sent, told after the caller holds it. */
+function refuse(handler: BackendHandler, code: BackendCode, message: string): BackendExchange {
+  let told = false;
+  queueMicrotask(() => {
+    if (!told) handler.failed({ code, message, begun: false });
+  });
+  return { ...NO_EXCHANGE, abort: () => told = true };
+}

@@ -1,0 +1,214 @@
+import { lookup as systemLookup } from "node:dns";
+import type { LookupAddress } from "node:dns";
+import { connect as connectTcp, isIP } from "node:net";
+import type { LookupFunction, Socket, TcpNetConnectOpts } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { AppBackendTls } from "../../protocol/app.ts";
+import type { AllowList } from "./allow_list.ts";
+import { connectError } from "./classify.ts";
+import type { DialPhase } from "./classify.ts";
+import { BackendError } from "./errors.ts";
+import type { Origin } from "./origin.ts";
+
+/** How names become addresses: `dns.lookup` with `all: true`, or a test's own. */
+export type Lookup = (
+  hostname: string,
+  options: { all: true },
+  callback: (error: Error | null, addresses: LookupAddress[]) => void,
+) => void;
+
+/** The system's resolver. */
+export const defaultLookup: Lookup = (hostname, options, callback) =>
+  systemLookup(hostname, options, callback);
+
+/** What it takes to connect to the backend of one app. */
+export interface DialSettings {
+  origin: Origin;
+  tls: AppBackendTls;
+  /** Milliseconds for name, TCP and TLS together; 0: no limit. */
+  connectMs: number;
+  allow: AllowList;
+  lookup: Lookup;
+  /** TLS session of an earlier connection with the same settings, to be resumed; kept up to date here. */
+  session?: Buffer;
+}
+
+/** Told once: a connected socket without listeners of ours, or why there is none. */
+export type Dialled = (error: BackendError | null, socket: Socket | null) => void;
+
+/** Told when a step was passed: `dns` with the addresses, `tcp` and `tls` with the one connected to. */
+export type DialStep = (phase: DialPhase, addresses: readonly string[]) => void;
+
+/** Time for one of several addresses of a name before the next is tried, in milliseconds. */
+const ADDRESS_TRY_MS = 500;
+/** Most addresses of a name that are tried. */
+const MAX_ADDRESSES = 16;
+
+/**
+ * One attempt to connect to a backend: resolves the name, drops the addresses that the allow list refuses, and connects
+ * to one of the very addresses that were checked (so a name that resolves otherwise a moment later changes nothing).
+ */
+export class Dial {
+  readonly #settings: DialSettings;
+  #dialled: Dialled | null;
+  readonly #step: DialStep | null;
+  #phase: DialPhase = "dns";
+  #socket: Socket | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(settings: DialSettings, dialled: Dialled, step: DialStep | null = null) {
+    this.#settings = settings;
+    this.#dialled = dialled;
+    this.#step = step;
+  }
+
+  start(): void {
+    const { origin, connectMs, lookup } = this.#settings;
+    if (connectMs > 0) this.#timer = setTimeout(() => this.#timedOut(), connectMs);
+    const family = isIP(origin.host);
+    if (family !== 0) return this.#resolved([{ address: origin.host, family }]);
+    lookup(origin.host, { all: true }, (error, addresses) => {
+      if (this.#dialled === null) return;
+      if (error !== null) this.#fail(error);
+      else this.#resolved(addresses);
+    });
+  }
+
+  /** Stops at once; `dialled` is told `backend_closed`. */
+  cancel(): void {
+    this.#fail(
+      new BackendError("backend_closed", `Connecting to "${this.#settings.origin.target}" was given up`),
+    );
+  }
+
+  #resolved(addresses: readonly LookupAddress[]): void {
+    const { origin, allow } = this.#settings;
+    this.#step?.("dns", addresses.map(({ address }) => address));
+    const permitted = addresses.filter(({ address }) => allow.permits(origin.host, origin.port, address));
+    if (permitted.length === 0) return this.#fail(this.#refusal(addresses));
+    this.#phase = "tcp";
+    this.#connect(permitted.slice(0, MAX_ADDRESSES));
+  }
+
+  #refusal(addresses: readonly LookupAddress[]): BackendError {
+    const { target } = this.#settings.origin;
+    const found = addresses.map(({ address }) => address);
+    if (found.length === 0) {
+      return new BackendError("backend_dns_failed", `Cannot resolve backend "${target}": no address`);
+    }
+    return new BackendError(
+      "backend_not_allowed",
+      `Backend "${target}" is not allowed on this connector: it resolves to ${
+        found.map((a) => `"${a}"`).join(", ")
+      }`,
+      { details: { target, addresses: found } },
+    );
+  }
+
+  #connect(permitted: LookupAddress[]): void {
+    const { origin } = this.#settings;
+    const options = addressOptions(permitted, origin);
+    const socket = origin.tls ? this.#connectTls(options) : connectTcp(options);
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 60_000);
+    socket.once("connect", this.#onConnect);
+    socket.once("error", this.#onError);
+    socket.once("close", this.#onClose);
+    if (origin.tls) socket.once("secureConnect", this.#onSecure);
+  }
+
+  #connectTls(options: TcpNetConnectOpts): Socket {
+    const { origin, tls, session } = this.#settings;
+    const socket = connectTls({
+      ...options,
+      servername: tls.serverName ?? (isIP(origin.host) === 0 ? origin.host : undefined),
+      ca: tls.ca,
+      rejectUnauthorized: tls.validate,
+      ALPNProtocols: ["http/1.1"],
+      session,
+    });
+    // Stays for the life of the socket: a TLS 1.3 server sends its tickets after the handshake.
+    socket.on("session", (ticket: Buffer) => this.#settings.session = ticket);
+    return socket;
+  }
+
+  readonly #onConnect = () => {
+    const socket = this.#socket!;
+    this.#step?.("tcp", [socket.remoteAddress ?? ""]);
+    if (!this.#settings.origin.tls) return this.#done(socket);
+    this.#phase = "tls";
+  };
+
+  readonly #onSecure = () => {
+    this.#step?.("tls", [this.#socket!.remoteAddress ?? ""]);
+    this.#done(this.#socket!);
+  };
+
+  readonly #onError = (error: Error) => {
+    this.#settings.session = undefined;
+    this.#fail(error);
+  };
+
+  readonly #onClose = () => this.#fail(new Error("the other side closed the connection"));
+
+  #timedOut(): void {
+    const { origin, connectMs } = this.#settings;
+    const doing =
+      { dns: "its name had no answer", tcp: "no answer", tls: "TLS handshake not finished" }[this.#phase];
+    this.#fail(
+      new BackendError(
+        "backend_connect_timeout",
+        `Cannot connect to backend "${origin.target}": ${doing} within ${connectMs} ms`,
+        { retryable: true, details: { target: origin.target, phase: this.#phase } },
+      ),
+    );
+  }
+
+  #done(socket: Socket): void {
+    socket.removeListener("error", this.#onError);
+    this.#finish(null, socket);
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#dialled === null) return;
+    const socket = this.#socket;
+    if (socket !== null) {
+      socket.removeListener("error", this.#onError);
+      // What else it has to say after its end is of no interest.
+      socket.on("error", ignore);
+      socket.destroy();
+    }
+    this.#finish(connectError(this.#settings.origin.target, this.#phase, cause), null);
+  }
+
+  #finish(error: BackendError | null, socket: Socket | null): void {
+    const dialled = this.#dialled;
+    this.#dialled = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#socket?.removeListener("connect", this.#onConnect);
+    this.#socket?.removeListener("secureConnect", this.#onSecure);
+    this.#socket?.removeListener("close", this.#onClose);
+    this.#socket = null;
+    dialled?.(error, socket);
+  }
+}
+
+function ignore(): void {}
+
+/** Options that connect to one of `permitted` and to nothing else. */
+function addressOptions(permitted: LookupAddress[], origin: Origin): TcpNetConnectOpts {
+  const { host, port } = origin;
+  const [first] = permitted;
+  const lookup: LookupFunction = (_name, options, callback) =>
+    options.all === true ? callback(null, permitted) : callback(null, first!.address, first!.family);
+  const common = { port, highWaterMark: 64 * 1024 };
+  if (isIP(host) !== 0) return { ...common, host };
+  return {
+    ...common,
+    host,
+    lookup,
+    autoSelectFamily: permitted.length > 1,
+    autoSelectFamilyAttemptTimeout: ADDRESS_TRY_MS,
+  };
+}

@@ -1,0 +1,187 @@
+import { ClientRequest } from "node:http";
+import type { Agent, IncomingMessage, InformationEvent, RequestOptions } from "node:http";
+import type { AppTimeouts } from "../../protocol/app.ts";
+import { BackendError } from "./errors.ts";
+import { framedHeaders } from "./node_http_head.ts";
+import { nodeHttpError } from "./node_http_error.ts";
+import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest } from "./port.ts";
+
+/** `queued`: no byte has left. `sent`: on a connection. `answered`: the final head came. `over`: nothing more is told. */
+type State = "queued" | "sent" | "answered" | "over";
+
+/** Longest response head, in bytes. */
+const MAX_HEAD_BYTES = 64 * 1024;
+
+/** `node:http` writes a head that leaves before the body in UTF-8; bytes must stay what they are. */
+class Latin1Request extends ClientRequest {
+  _send(data: unknown, encoding?: string | null, ...rest: unknown[]): boolean {
+    // @ts-ignore: not in the types, but the one place where every byte passes; a test looks at the bytes that arrive.
+    return super._send(data, encoding ?? "latin1", ...rest);
+  }
+}
+
+/** One exchange on `node:http`. */
+export class NodeHttpExchange implements BackendExchange {
+  readonly #handler: BackendHandler;
+  readonly #timeouts: AppTimeouts;
+  readonly #left: (exchange: NodeHttpExchange) => void;
+  #state: State = "queued";
+  #request: Latin1Request | null = null;
+  #response: IncomingMessage | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #paused = false;
+  #bodyEnded = false;
+  /** A failure not told yet. */
+  #failure: BackendFailure | null = null;
+
+  /** `left` is called once, when the exchange is over. */
+  constructor(handler: BackendHandler, timeouts: AppTimeouts, left: (exchange: NodeHttpExchange) => void) {
+    this.#handler = handler;
+    this.#timeouts = timeouts;
+    this.#left = left;
+  }
+
+  start(agent: Agent, head: BackendRequest, host: string): void {
+    const options: RequestOptions = {
+      agent,
+      method: head.method,
+      path: head.target,
+      headers: framedHeaders(head, host),
+      setHost: false,
+      maxHeaderSize: MAX_HEAD_BYTES,
+    };
+    try {
+      this.#request = new Latin1Request(options as never);
+    } catch (error) {
+      return this.#fail(
+        new BackendError("backend_bad_request", `Backend cannot be sent this request: ${error}`),
+      );
+    }
+    this.#listen(this.#request);
+    this.#bodyEnded = !head.hasBody;
+    if (head.hasBody) this.#request.flushHeaders();
+    else this.#request.end();
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#state === "over" || this.#bodyEnded) return true;
+    return this.#request!.write(chunk);
+  }
+
+  end(): void {
+    if (this.#state === "over" || this.#bodyEnded) return;
+    this.#bodyEnded = true;
+    this.#request!.end();
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#state === "over") return;
+    this.#paused = false;
+    this.#response?.resume();
+  }
+
+  abort(): void {
+    this.#failure = null;
+    if (this.#state === "over") return;
+    this.#finish();
+    this.#request?.destroy();
+  }
+
+  /** The adapter is closing. */
+  close(): void {
+    this.#fail(new BackendError("backend_closed", "The connector is closing its backend connections"));
+  }
+
+  #listen(request: Latin1Request): void {
+    request.maxHeadersCount = 0;
+    request.once("socket", () => this.#sent());
+    request.on("information", (info: InformationEvent) => this.#informed(info));
+    request.once("response", (response: IncomingMessage) => this.#answered(response));
+    request.once("upgrade", () => this.#fail(badResponse("answered 101 to no upgrade of ours")));
+    request.on("drain", () => {
+      if (this.#state !== "over" && !this.#bodyEnded) this.#handler.drained();
+    });
+    request.on("error", (error) => this.#fail(error));
+    request.once("close", () => this.#fail(new Error("socket hang up")));
+  }
+
+  #sent(): void {
+    if (this.#state !== "queued") return;
+    this.#state = "sent";
+    this.#arm(this.#timeouts.responseHeadMs);
+  }
+
+  #informed(info: InformationEvent): void {
+    if (this.#state === "over") return;
+    this.#timer?.refresh();
+    this.#handler.informational(info.statusCode, info.rawHeaders);
+  }
+
+  #answered(response: IncomingMessage): void {
+    if (this.#state === "over") return;
+    this.#state = "answered";
+    this.#response = response;
+    this.#arm(this.#timeouts.idleMs);
+    response.on("data", (chunk: Uint8Array) => this.#received(response, chunk));
+    response.once("end", () => this.#ended(response));
+    response.on("error", (error) => this.#fail(error));
+    response.once("aborted", () => this.#fail(new Error("aborted")));
+    this.#handler.response(response.statusCode!, response.statusMessage ?? "", response.rawHeaders);
+  }
+
+  #received(response: IncomingMessage, chunk: Uint8Array): void {
+    if (this.#state === "over") return;
+    this.#timer?.refresh();
+    if (this.#handler.data(chunk)) return;
+    this.#paused = true;
+    response.pause();
+  }
+
+  #ended(response: IncomingMessage): void {
+    if (this.#state === "over") return;
+    if (!response.complete) return this.#fail(new Error("aborted"));
+    const early = !this.#bodyEnded;
+    this.#finish();
+    // The whole answer came before the whole request: the rest has no reader, as on undici.
+    if (early) this.#request!.destroy();
+    this.#handler.end(response.rawTrailers);
+  }
+
+  #arm(ms: number): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = ms > 0 ? setTimeout(() => this.#stalled(), ms) : null;
+  }
+
+  /** The time is up, but only a backend that was free to go on is at fault. */
+  #stalled(): void {
+    if (this.#state === "over") return;
+    const sending = this.#state === "sent" && !this.#bodyEnded && !this.#request!.writableNeedDrain;
+    if (sending || this.#paused) return void this.#timer?.refresh();
+    this.#fail(
+      this.#state === "answered"
+        ? new BackendError("backend_idle_timeout", "Backend stopped in the middle of its response")
+        : new BackendError("backend_timeout", "Backend gave no response head in time"),
+    );
+  }
+
+  #fail(cause: Error): void {
+    if (this.#state === "over") return;
+    this.#failure = nodeHttpError(cause, this.#state).toFailure(this.#state !== "queued");
+    this.#finish();
+    this.#request?.destroy();
+    // Deferred: a request that node:http refuses fails inside `dispatch`, before the caller holds the exchange.
+    queueMicrotask(() => {
+      if (this.#failure !== null) this.#handler.failed(this.#failure);
+    });
+  }
+
+  #finish(): void {
+    this.#state = "over";
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#left(this);
+  }
+}
+
+function badResponse(said: string): BackendError {
+  return new BackendError("backend_bad_response", `Backend ${said}`);
+}

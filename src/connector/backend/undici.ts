@@ -1,0 +1,70 @@
+import { Pool } from "undici";
+import type { Dispatcher } from "undici";
+import type { ConnectorApp } from "../../protocol/app.ts";
+import type { ExchangeOwner } from "./app_backend.ts";
+import type { Dialler } from "./dialler.ts";
+import { BackendError } from "./errors.ts";
+import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
+import { UndiciExchange } from "./undici_exchange.ts";
+
+/** An idle connection closes after this long where the backend does not state a time, in milliseconds. */
+const KEEP_ALIVE_MS = 4_000;
+/** Longest time that a backend may have its connections kept idle, in milliseconds. */
+const KEEP_ALIVE_MAX_MS = 60_000;
+/** Longest response head, in bytes. */
+const MAX_HEAD_BYTES = 64 * 1024;
+
+/** Ordinary HTTP/1.1 to one backend, through undici's `dispatch`. Not every request can go this way: see `adapterFor`. */
+export class UndiciAdapter {
+  readonly #pool: Pool;
+  readonly #servername: string;
+  readonly #owner: ExchangeOwner;
+
+  constructor(app: ConnectorApp, dialler: Dialler, connections: number, owner: ExchangeOwner) {
+    this.#owner = owner;
+    this.#servername = app.tls.serverName ?? dialler.origin.host;
+    this.#pool = new Pool(app.origin, {
+      connections,
+      connect: ((_options: unknown, callback: (error: Error | null, socket: unknown) => void) => {
+        dialler.dial(callback);
+      }) as Pool.Options["connect"],
+      pipelining: 1,
+      allowH2: false,
+      maxHeaderSize: MAX_HEAD_BYTES,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+      headersTimeout: app.timeouts.responseHeadMs,
+      bodyTimeout: app.timeouts.idleMs,
+    });
+  }
+
+  dispatch(request: BackendRequest, handler: BackendHandler): BackendExchange {
+    const exchange = new UndiciExchange(handler, this.#owner, request.hasBody);
+    const options = {
+      path: request.target,
+      method: request.method as Dispatcher.HttpMethod,
+      headers: request.headers,
+      body: exchange.body,
+      // Without it the TLS name would follow the Host header, and each change of it cost a connection.
+      servername: this.#servername,
+      // Without it undici closes the connection after each HEAD, and after a body with an unusual method.
+      reset: false,
+    };
+    this.#pool.dispatch(options, exchange);
+    return exchange;
+  }
+
+  /** Closes idle connections; those in use close when their exchange has ended. */
+  retire(): void {
+    void this.#pool.close().catch(ignore);
+  }
+
+  /** Closes every connection; exchanges that run fail with `backend_closed`. */
+  async destroy(): Promise<void> {
+    await this.#pool.destroy(
+      new BackendError("backend_closed", "The connector is closing its backend connections"),
+    );
+  }
+}
+
+function ignore(): void {}
