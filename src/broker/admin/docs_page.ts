@@ -93,46 +93,47 @@ function operationHtml(base: string, { method, path, operation }: Listed): Html 
   const { operationId, summary, parameters, requestBody, responses } = operation;
   const body = schemaOf(requestBody);
   return html`
-    <details id="${operationId}">
+    <details>
       <summary><span class="method ${method}">${method}</span><code>${base}${path}</code><span
     class="soft">${summary}</span></summary>
-      <div class="body">${parameters === undefined ? "" : html`
-        <h3>Parameters</h3>
-        <table>
-          <thead>
-            <tr>
-              <th>name</th>
-              <th>in</th>
-              <th>type</th>
-              <th>meaning</th>
-            </tr>
-          </thead>
-          <tbody>${parameters.map((parameter) =>
-            html`
+      <div class="body"
+        id="${operationId}">${parameters === undefined ? "" : html`
+          <h3>Parameters</h3>
+          <table>
+            <thead>
               <tr>
-                <td><code>${parameter.name}</code>${parameter.required === true
-                  ? raw("<sup>*</sup>")
-                  : ""}</td>
-                <td>${parameter.in}</td>
-                <td>${typeText(parameter.schema)}</td>
-                <td>${notes({ description: parameter.description, ...parameter.schema })}</td>
+                <th>name</th>
+                <th>in</th>
+                <th>type</th>
+                <th>meaning</th>
               </tr>
-            `
-          )}</tbody>
-        </table>
-      `}${body === undefined ? "" : html`
-        <h3>Body</h3>
-        <p>${typeText(body)}</p>
-      `}<h3>Answers</h3><table><tbody>${Object.entries(responses).map(([status, response]) => {
-        const schema = schemaOf(response);
-        return html`
-          <tr>
-            <td><code>${status}</code></td>
-            <td>${response.description}</td>
-            <td>${schema === undefined ? "" : typeText(schema)}</td>
-          </tr>
-        `;
-      })}</tbody></table></div>
+            </thead>
+            <tbody>${parameters.map((parameter) =>
+              html`
+                <tr>
+                  <td><code>${parameter.name}</code>${parameter.required === true
+                    ? raw("<sup>*</sup>")
+                    : ""}</td>
+                  <td>${parameter.in}</td>
+                  <td>${typeText(parameter.schema)}</td>
+                  <td>${notes({ description: parameter.description, ...parameter.schema })}</td>
+                </tr>
+              `
+            )}</tbody>
+          </table>
+        `}${body === undefined ? "" : html`
+          <h3>Body</h3>
+          <p>${typeText(body)}</p>
+        `}<h3>Answers</h3><table><tbody>${Object.entries(responses).map(([status, response]) => {
+          const schema = schemaOf(response);
+          return html`
+            <tr>
+              <td><code>${status}</code></td>
+              <td>${response.description}</td>
+              <td>${schema === undefined ? "" : typeText(schema)}</td>
+            </tr>
+          `;
+        })}</tbody></table></div>
     </details>
   `;
 }

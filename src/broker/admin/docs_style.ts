@@ -18,7 +18,7 @@ code{font:.88em/1.4 ui-monospace,Menlo,Consolas,monospace}
 details{border:1px solid var(--line);border-radius:.5rem;margin:.6rem 0;background:var(--tint)}
 summary{cursor:pointer;padding:.6rem .9rem;display:flex;gap:.75rem;align-items:baseline;flex-wrap:wrap}
 summary .soft{margin-left:auto}
-.body{padding:.25rem .9rem 1rem;border-top:1px solid var(--line);background:var(--paper);border-radius:0 0 .5rem .5rem}
+.body{scroll-margin-top:4rem;padding:.25rem .9rem 1rem;border-top:1px solid var(--line);background:var(--paper);border-radius:0 0 .5rem .5rem}
 .method{font:700 .72rem ui-monospace,monospace;text-transform:uppercase;min-width:4rem;text-align:center;padding:.2rem .4rem;border-radius:.3rem;color:#fff;background:#3b6ea8}
 .post{background:#2e7d4f}.patch{background:#9a6700}.delete{background:#b3392f}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.25rem 0 .75rem}

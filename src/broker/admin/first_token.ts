@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { link, open, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { randomBytes } from "node:crypto";
+import { syncFolder } from "../../platform/atomic_file.ts";
 import type { Log } from "../../platform/log.ts";
 import type { Store } from "../store/port.ts";
 import { adminTokenSha256, createAdminToken, isAdminToken } from "./admin_token.ts";
@@ -54,16 +55,6 @@ async function readToken(path: string): Promise<string> {
   }
   if (!isAdminToken(text)) throw new AdminTokenFileError(path, "it exists and holds no admin token");
   return text;
-}
-
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === "win32") return; // a folder cannot be opened there
-  const folder = await open(path, constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 function isCode(error: unknown, code: string): boolean {

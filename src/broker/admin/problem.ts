@@ -24,6 +24,7 @@ export interface Problem {
 const PROBLEMS: Readonly<Record<string, readonly [ContentfulStatusCode, string]>> = {
   unauthorized: [401, "A valid bearer token is needed"],
   invalid_request: [400, "The request is not valid"],
+  value_invalid: [400, "The request is not valid"],
   body_too_large: [413, "The request body is too large"],
   media_type_unsupported: [415, "The body has to be JSON"],
   route_unknown: [404, "There is no such resource"],
