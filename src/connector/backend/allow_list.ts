@@ -95,9 +95,11 @@ function parsePort(pattern: string, text: string | null): number | null {
 }
 
 function parseHost(pattern: string, text: string): Match {
+  if (text === "*") return { kind: "any" };
+  if (text.includes("/") || text.includes(":") || NUMERIC.test(text)) {
+    return parseNetwork(pattern, text.toLowerCase());
+  }
   const host = canonicalName(text);
-  if (host === "*") return { kind: "any" };
-  if (host.includes("/") || host.includes(":") || NUMERIC.test(host)) return parseNetwork(pattern, host);
   if (host.startsWith("*.") && NAME.test(host.slice(2))) return { kind: "suffix", suffix: host.slice(1) };
   if (NAME.test(host)) return { kind: "name", name: host };
   throw new AllowListError(pattern, "needs a host name, *.name, address, network or *");
