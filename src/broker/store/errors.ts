@@ -1,4 +1,4 @@
-import { SallyportError, type ErrorOptions } from "../../platform/error.ts";
+import { type ErrorOptions, SallyportError } from "../../platform/error.ts";
 
 /** Codes of `StoreError` and of the classes derived from it. */
 export const STORE_CODES = [

@@ -10,14 +10,22 @@ export const APPLICATION_ID = 0x53414c59;
  * Brings a database to the newest schema, all missing steps in one transaction. Throws `store_newer` when a newer
  * program has written it, and `store_damaged` when it is some other program's file.
  */
-export async function migrate(db: Kysely<Schema>, migrations: readonly Migration[], now: number): Promise<void> {
+export async function migrate(
+  db: Kysely<Schema>,
+  migrations: readonly Migration[],
+  now: number,
+): Promise<void> {
   await db.transaction().execute(async (tx) => {
     const at = await schemaVersion(tx);
     const newest = migrations.at(-1)?.id ?? 0;
     if (at > newest) {
-      throw new StoreError("store_newer", `Cannot open the store: its schema is ${at}, this program knows up to ${newest}`, {
-        details: { schema: at, newest },
-      });
+      throw new StoreError(
+        "store_newer",
+        `Cannot open the store: its schema is ${at}, this program knows up to ${newest}`,
+        {
+          details: { schema: at, newest },
+        },
+      );
     }
     for (const { id, name, statements } of migrations.filter((migration) => migration.id > at)) {
       for (const statement of statements) await sql.raw(statement).execute(tx);
@@ -32,7 +40,10 @@ async function schemaVersion(tx: Kysely<Schema>): Promise<number> {
   if (id.rows[0]?.application_id !== APPLICATION_ID) {
     const tables = await sql<{ count: number }>`SELECT count(*) AS count FROM sqlite_schema`.execute(tx);
     if (tables.rows[0]?.count !== 0) {
-      throw new StoreError("store_damaged", "Cannot open the store: the file is some other program's database");
+      throw new StoreError(
+        "store_damaged",
+        "Cannot open the store: the file is some other program's database",
+      );
     }
     await sql.raw(`PRAGMA application_id = ${APPLICATION_ID}`).execute(tx);
     await sql.raw(

@@ -7,7 +7,8 @@ export interface Migration {
   statements: readonly string[];
 }
 
-const RECORD = `id TEXT PRIMARY KEY, version INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL`;
+const RECORD =
+  `id TEXT PRIMARY KEY, version INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL`;
 
 /**
  * All steps, oldest first, ids 1, 2, 3 ... A step that has been released is never edited: a change of the schema is a

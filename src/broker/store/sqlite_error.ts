@@ -1,4 +1,4 @@
-import { StoreError, type StoreCode } from "./errors.ts";
+import { type StoreCode, StoreError } from "./errors.ts";
 
 /**
  * What SQLite says, by primary result code (https://www.sqlite.org/rescode.html) and, for runtimes that give none,

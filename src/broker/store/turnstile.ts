@@ -16,7 +16,10 @@ export class Turnstile {
       return;
     }
     if (this.#waiting.length >= this.#limit) {
-      throw new StoreError("store_unavailable", `Cannot use the store: ${this.#limit} calls are waiting already`);
+      throw new StoreError(
+        "store_unavailable",
+        `Cannot use the store: ${this.#limit} calls are waiting already`,
+      );
     }
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }

@@ -1,0 +1,137 @@
+import type { DatabaseSync } from "node:sqlite";
+import { Kysely, sql } from "kysely";
+import type { Log } from "../../platform/log.ts";
+import type { Actor, Timestamp } from "../model.ts";
+import { ChangeFeed } from "./change_feed.ts";
+import { nodeSqliteDialect } from "./dialect.ts";
+import { StoreError } from "./errors.ts";
+import { createId } from "./id.ts";
+import { migrate } from "./migrate.ts";
+import type { Migration } from "./migrations.ts";
+import type { Change } from "./port.ts";
+import type { Schema } from "./schema.ts";
+
+/** Queries of a transaction or snapshot. */
+export type Queries = Kysely<Schema>;
+
+/** One change of the store while it is made: its queries, its audit entry, what to tell listeners afterwards. */
+export interface Mutation {
+  readonly db: Queries;
+  readonly now: Timestamp;
+  /** A new record id. */
+  createId(): string;
+  /** Writes the audit entry into the same transaction. `details`: changed fields, secrets masked. */
+  audit(
+    actor: Actor,
+    action: string,
+    target: string,
+    details: Readonly<Record<string, unknown>>,
+  ): Promise<void>;
+  /** Tells listeners, once the change is on disk. */
+  notify(change: Change): void;
+}
+
+/** What a database is made of: two connections to the same file. */
+export interface Connections {
+  writer: DatabaseSync;
+  reader: DatabaseSync;
+}
+
+/**
+ * The two ways into the file. Changes go through one connection, one transaction after the other; reads through a
+ * second, each on a snapshot of what is committed, so that they wait for no change.
+ */
+export class Database {
+  readonly feed: ChangeFeed;
+  readonly log: Log;
+  readonly #clock: { now(): Timestamp };
+  readonly #writer: Queries;
+  readonly #reader: Queries;
+  #closed: Promise<void> | null = null;
+
+  constructor({ writer, reader }: Connections, clock: { now(): Timestamp }, log: Log) {
+    this.log = log;
+    this.feed = new ChangeFeed(log);
+    this.#clock = clock;
+    this.#writer = new Kysely({ dialect: nodeSqliteDialect(writer, "BEGIN IMMEDIATE") });
+    this.#reader = new Kysely({ dialect: nodeSqliteDialect(reader, "BEGIN") });
+  }
+
+  now(): Timestamp {
+    return this.#clock.now();
+  }
+
+  async migrate(migrations: readonly Migration[]): Promise<void> {
+    await migrate(this.#writer, migrations, this.now());
+  }
+
+  /** Runs queries on one snapshot. */
+  async read<T>(body: (db: Queries) => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    return await this.#reader.transaction().execute(body);
+  }
+
+  /** Makes one change: all of `body` or nothing, on disk when it resolves; then tells listeners. */
+  async write<T>(body: (mutation: Mutation) => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    const changes: Change[] = [];
+    const result = await this.#writer.transaction().execute((db) => body(this.#mutation(db, changes)));
+    this.feed.publish(changes);
+    return result;
+  }
+
+  /** A change that a loss of power may undo until the next `write`; it spares the wait for the disk. */
+  async note(body: (db: Queries) => Promise<void>): Promise<void> {
+    this.#checkOpen();
+    await this.#writer.connection().execute(async (connection) => {
+      await sql`PRAGMA synchronous = NORMAL`.execute(connection);
+      try {
+        await connection.transaction().execute(body);
+      } finally {
+        await sql`PRAGMA synchronous = FULL`.execute(connection);
+      }
+    });
+  }
+
+  /** True when the file can be read. */
+  async ping(): Promise<boolean> {
+    try {
+      await this.read((db) => db.selectFrom("settings").select("id").executeTakeFirstOrThrow());
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Waits for the calls made, then closes both connections. */
+  close(): Promise<void> {
+    this.#closed ??= Promise.all([this.#reader.destroy(), this.#writer.destroy()]).then(() => {});
+    return this.#closed;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed === null) return;
+    throw new StoreError("store_unavailable", "Cannot use the store: it is closed", { retryable: false });
+  }
+
+  #mutation(db: Queries, changes: Change[]): Mutation {
+    const now = this.now();
+    return {
+      db,
+      now,
+      createId: () => createId(now),
+      notify: (change) => void changes.push(change),
+      audit: async (actor, action, target, details) => {
+        await db.insertInto("audit").values({
+          at: now,
+          actor_kind: actor.kind,
+          actor_id: actor.id,
+          actor_address: actor.address ?? null,
+          action,
+          target,
+          details: JSON.stringify(details),
+        }).execute();
+      },
+    };
+  }
+}

@@ -1,0 +1,135 @@
+import type { Actor, EnrolmentToken, Timestamp } from "../model.ts";
+import { toConnector } from "./connectors.ts";
+import type { Database, Queries } from "./database.ts";
+import { notFound, TokenRefusedError } from "./errors.ts";
+import { groupRow } from "./groups.ts";
+import { rowsToAsk, toPage } from "./page.ts";
+import type { Store } from "./port.ts";
+import { newRecord, nextVersion, toRecord } from "./record.ts";
+import type { ConnectorTable, EnrolmentTokenTable } from "./schema.ts";
+
+/** The store's calls for enrolment tokens and their use. */
+export function enrolmentCalls(
+  database: Database,
+): Pick<
+  Store,
+  | "listEnrolmentTokens"
+  | "getEnrolmentToken"
+  | "createEnrolmentToken"
+  | "revokeEnrolmentToken"
+  | "enrolConnector"
+> {
+  return {
+    listEnrolmentTokens: (query) =>
+      database.read(async (db) => {
+        const rows = await db.selectFrom("enrolment_tokens").selectAll().where("id", ">", query.cursor ?? "")
+          .orderBy("id").limit(rowsToAsk(query)).execute();
+        return toPage(rows, query, toToken);
+      }),
+
+    getEnrolmentToken: (id) => database.read(async (db) => toToken(await tokenRow(db, id))),
+
+    createEnrolmentToken: (actor, { description, groupId, expiresAt, maxUses, secretSha256 }) =>
+      database.write(async ({ db, now, createId, audit }) => {
+        await groupRow(db, groupId);
+        const row: EnrolmentTokenTable = {
+          ...newRecord(createId(), now),
+          description,
+          group_id: groupId,
+          expires_at: expiresAt,
+          max_uses: maxUses,
+          uses: 0,
+          revoked_at: null,
+          secret_sha256: secretSha256,
+        };
+        await db.insertInto("enrolment_tokens").values(row).execute();
+        await audit(actor, "token.create", row.id, { description, groupId, expiresAt, maxUses });
+        return toToken(row);
+      }),
+
+    revokeEnrolmentToken: (actor, id) =>
+      database.write(async ({ db, now, audit }) => {
+        const row = await tokenRow(db, id);
+        if (row.revoked_at !== null) return toToken(row);
+        const changed = { revoked_at: now, ...nextVersion(row, now) };
+        await db.updateTable("enrolment_tokens").set(changed).where("id", "=", id).execute();
+        await audit(actor, "token.revoke", id, { revokedAt: now });
+        return toToken({ ...row, ...changed });
+      }),
+
+    enrolConnector: (secretSha256, connector, now) =>
+      database.write(async ({ db, createId, audit, notify }) => {
+        const token = await liveToken(db, secretSha256, now);
+        const known = await db.selectFrom("connectors").selectAll()
+          .where("public_key_sha256", "=", connector.publicKeySha256).executeTakeFirst();
+        if (known?.enrolment_token_id === token.id) return toConnector(known);
+        checkUsesLeft(token);
+        if (known !== undefined) return toConnector(known);
+
+        const row: ConnectorTable = {
+          ...newRecord(createId(), now),
+          group_id: token.group_id,
+          machine_name: connector.machineName,
+          os: connector.os,
+          software_version: connector.softwareVersion,
+          external_ip: connector.externalIp,
+          enabled: 1,
+          last_seen_at: null,
+          certificate_serial: "",
+          certificate_not_after: 0,
+          public_key_sha256: connector.publicKeySha256,
+          enrolment_token_id: token.id,
+        };
+        await db.insertInto("connectors").values(row).execute();
+        await db.updateTable("enrolment_tokens").set({ uses: token.uses + 1, ...nextVersion(token, now) })
+          .where("id", "=", token.id).execute();
+        const actor: Actor = { kind: "connector", id: row.id, address: connector.externalIp };
+        const { machineName, os, softwareVersion } = connector;
+        const details = { tokenId: token.id, groupId: token.group_id, machineName, os, softwareVersion };
+        await audit(actor, "connector.enrol", row.id, details);
+        notify({ kind: "connector", id: row.id, what: "created" });
+        return toConnector(row);
+      }),
+  };
+}
+
+async function tokenRow(db: Queries, id: string): Promise<EnrolmentTokenTable> {
+  const row = await db.selectFrom("enrolment_tokens").selectAll().where("id", "=", id).executeTakeFirst();
+  if (row === undefined) throw notFound("enrolment token", id);
+  return row;
+}
+
+/** The token with this secret, neither revoked nor expired. */
+async function liveToken(db: Queries, secretSha256: string, now: Timestamp): Promise<EnrolmentTokenTable> {
+  const token = await db.selectFrom("enrolment_tokens").selectAll().where("secret_sha256", "=", secretSha256)
+    .executeTakeFirst();
+  if (token === undefined) throw new TokenRefusedError("token_unknown", "Cannot enrol: the token is unknown");
+  if (token.revoked_at !== null) {
+    throw new TokenRefusedError("token_revoked", `Cannot enrol: token "${token.id}" is revoked`, token.id);
+  }
+  if (token.expires_at <= now) {
+    throw new TokenRefusedError("token_expired", `Cannot enrol: token "${token.id}" has expired`, token.id);
+  }
+  return token;
+}
+
+function checkUsesLeft({ id, uses, max_uses }: EnrolmentTokenTable): void {
+  if (uses < max_uses) return;
+  throw new TokenRefusedError(
+    "token_used",
+    `Cannot enrol: token "${id}" has been used ${uses} times already`,
+    id,
+  );
+}
+
+function toToken(row: EnrolmentTokenTable): EnrolmentToken {
+  return {
+    ...toRecord(row),
+    description: row.description,
+    groupId: row.group_id,
+    expiresAt: row.expires_at,
+    maxUses: row.max_uses,
+    uses: row.uses,
+    revokedAt: row.revoked_at,
+  };
+}

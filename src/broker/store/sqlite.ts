@@ -1,0 +1,99 @@
+import { DatabaseSync } from "node:sqlite";
+import { type Log, silentLog } from "../../platform/log.ts";
+import type { Timestamp } from "../model.ts";
+import { adminTokenCalls } from "./admin_tokens.ts";
+import { appChangeCalls } from "./app_changes.ts";
+import { appCalls } from "./apps.ts";
+import { auditCalls } from "./audit.ts";
+import { backupStore } from "./backup.ts";
+import { certificateCalls } from "./certificates.ts";
+import { connectorCalls } from "./connectors.ts";
+import { type Connections, Database } from "./database.ts";
+import { enrolmentCalls } from "./enrolment.ts";
+import { groupCalls } from "./groups.ts";
+import { type Migration, MIGRATIONS } from "./migrations.ts";
+import type { Store } from "./port.ts";
+import { settingsCalls } from "./settings.ts";
+import { toStoreError } from "./sqlite_error.ts";
+import { createPrivateFile } from "./store_file.ts";
+import { lockStore } from "./store_lock.ts";
+
+/** What a store needs to open. */
+export interface StoreOptions {
+  /** Database file; it is made (mode 0600), and its folder (0700), when missing. */
+  path: string;
+  clock?: { now(): Timestamp };
+  /** Hears of listeners that fail. */
+  log?: Log;
+  /** How long to wait for a lock that another process holds, in milliseconds; nothing else runs meanwhile. */
+  lockTimeoutMs?: number;
+  /** Steps to the newest schema: other ones only in tests. */
+  migrations?: readonly Migration[];
+}
+
+/**
+ * Opens the embedded store, in the newest schema. Throws `store_newer`, `store_damaged`, `store_in_use` (a restore is
+ * going on), `store_unavailable`, `store_file_failed`.
+ */
+export async function openStore(options: StoreOptions): Promise<Store & AsyncDisposable> {
+  const { path, clock = Date, log = silentLog, lockTimeoutMs = 250, migrations = MIGRATIONS } = options;
+  await createPrivateFile(path);
+  const lock = lockStore(path, "shared");
+  try {
+    const database = new Database(connect(path, lockTimeoutMs), clock, log);
+    try {
+      await database.migrate(migrations);
+      await database.read(async () => {});
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+    return storeOf(database, path, lock);
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function storeOf(database: Database, path: string, lock: Disposable): Store & AsyncDisposable {
+  const close = async () => {
+    await database.close();
+    lock[Symbol.dispose]();
+  };
+  return {
+    ...groupCalls(database),
+    ...appCalls(database),
+    ...appChangeCalls(database),
+    ...connectorCalls(database),
+    ...certificateCalls(database),
+    ...enrolmentCalls(database),
+    ...adminTokenCalls(database),
+    ...settingsCalls(database),
+    ...auditCalls(database),
+    onChange: (listener) => database.feed.subscribe(listener),
+    ping: () => database.ping(),
+    backup: (to) => backupStore(path, to),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Two connections to one file: the first may change it, the second only reads. */
+function connect(path: string, lockTimeoutMs: number): Connections {
+  const open: DatabaseSync[] = [];
+  const connection = (...pragmas: string[]) => {
+    const database = new DatabaseSync(path);
+    open.push(database);
+    for (const pragma of [`busy_timeout = ${lockTimeoutMs}`, ...pragmas]) database.exec(`PRAGMA ${pragma}`);
+    return database;
+  };
+  try {
+    return {
+      writer: connection("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"),
+      reader: connection("query_only = ON"),
+    };
+  } catch (error) {
+    for (const database of open) database.close();
+    throw toStoreError(error);
+  }
+}

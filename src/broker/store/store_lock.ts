@@ -1,0 +1,39 @@
+import { DatabaseSync } from "node:sqlite";
+import { StoreError } from "./errors.ts";
+import { toStoreError } from "./sqlite_error.ts";
+
+/** `shared`: works with the store. `exclusive`: replaces its file. */
+export type LockKind = "shared" | "exclusive";
+
+/**
+ * Takes the lock beside a store's file, which keeps users of the store and its replacement apart; undefined gives it
+ * back. It is a lock of the operating system on the empty SQLite file `PATH.lock`, so it ends with its process,
+ * however that ends. Throws `store_in_use` when the other kind is taken.
+ */
+export function lockStore(path: string, kind: LockKind): Disposable {
+  const database = openLockFile(`${path}.lock`);
+  try {
+    // A read transaction holds SQLite's SHARED lock for as long as it is open; EXCLUSIVE tolerates no other.
+    database.exec(kind === "shared" ? "BEGIN; SELECT count(*) FROM sqlite_schema" : "BEGIN EXCLUSIVE");
+  } catch (cause) {
+    database.close();
+    const failure = toStoreError(cause);
+    if (failure.code !== "store_unavailable") throw failure;
+    const state = kind === "shared" ? "it is being restored" : "a program is using it";
+    throw new StoreError("store_in_use", `Cannot lock the store "${path}": ${state}`, {
+      cause,
+      details: { path },
+    });
+  }
+  return { [Symbol.dispose]: () => database.close() };
+}
+
+function openLockFile(path: string): DatabaseSync {
+  try {
+    const database = new DatabaseSync(path);
+    database.exec("PRAGMA busy_timeout = 100");
+    return database;
+  } catch (cause) {
+    throw toStoreError(cause);
+  }
+}
