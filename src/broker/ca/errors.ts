@@ -1,0 +1,32 @@
+import { type ErrorOptions, SallyportError } from "../../platform/error.ts";
+
+/** Codes of `CaError`. */
+export const CA_CODES = ["ca_unreadable", "ca_unwritable", "ca_invalid", "ca_expired"] as const;
+
+/** One of `CA_CODES`. */
+export type CaCode = (typeof CA_CODES)[number];
+
+/** The broker's certificate authority cannot be used: the broker must not start. */
+export class CaError extends SallyportError<CaCode> {
+  constructor(code: CaCode, message: string, options: ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}
+
+/** Codes of `PeerCertificateError`. */
+export const PEER_CERTIFICATE_CODES = [
+  "peer_certificate_purpose",
+  "peer_certificate_nameless",
+  "peer_certificate_expired",
+  "peer_certificate_foreign",
+] as const;
+
+/** One of `PEER_CERTIFICATE_CODES`. */
+export type PeerCertificateCode = (typeof PEER_CERTIFICATE_CODES)[number];
+
+/** A certificate that does not say which connector its holder is: the tunnel must be refused. */
+export class PeerCertificateError extends SallyportError<PeerCertificateCode> {
+  constructor(code: PeerCertificateCode, message: string, options: ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}

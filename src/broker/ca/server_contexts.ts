@@ -1,0 +1,43 @@
+import { readCertificates, validity } from "../../platform/certificate.ts";
+import { createCertificate, generatePrivateKey } from "../../platform/x509.ts";
+import { type Authority, lifetime, publicKeyOf } from "./authority.ts";
+
+/** Key and certificate of one name of the broker, ready for `tls.createSecureContext`. */
+export interface ServerContext {
+  name: string;
+  /** PKCS#8, PEM. A secret, in memory only. */
+  key: string;
+  /** Leaf, issuing certificate and root, PEM: the root too, so that a connector that enrols can compare fingerprints. */
+  cert: string;
+  /** When the leaf ends, milliseconds since the epoch. */
+  notAfter: number;
+}
+
+/** Lifetime of the broker's own certificates: 90 days, replaced after two thirds. */
+export const SERVER_CERTIFICATE_MS = 90 * 86_400_000;
+
+/** Makes a key and a certificate for one name. */
+export async function createServerContext(
+  name: string,
+  issuing: Authority,
+  root: Authority,
+  now: number,
+): Promise<ServerContext> {
+  const key = await generatePrivateKey("p256");
+  const leaf = await createCertificate({
+    purpose: "server",
+    commonName: name,
+    dnsName: name,
+    publicKey: publicKeyOf(key),
+    ...lifetime(now, SERVER_CERTIFICATE_MS),
+    issuer: issuing,
+  });
+  const { notAfter } = validity(readCertificates(leaf)[0]);
+  return { name, key, cert: leaf + issuing.pem + root.pem, notAfter };
+}
+
+/** True when a certificate has used up two thirds of its life, or none of it has come yet (the clock went back). */
+export function isContextDue({ notAfter }: ServerContext, now: number): boolean {
+  const left = notAfter - now;
+  return left < SERVER_CERTIFICATE_MS / 3 || left > SERVER_CERTIFICATE_MS;
+}
