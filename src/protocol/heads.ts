@@ -27,6 +27,8 @@ export interface RequestHead {
   /** Milliseconds that the whole exchange may still take; 0 means no limit. */
   msLeft: number;
   client: ClientFacts;
+  /** Name of this exchange in the logs of both sides. */
+  requestId: string;
 }
 
 /** Head of a final response, connector to broker. */
@@ -100,12 +102,13 @@ export function encodeRequest(head: RequestHead): Buffer {
     FOLLOWS.indexOf(head.follows),
     head.msLeft,
     [head.client.ip, head.client.scheme],
+    head.requestId,
   ]);
 }
 
 /** Reads the payload of a request frame. */
 export function parseRequest(payload: Buffer): RequestHead {
-  const [appId, revision, method, target, headers, follows, msLeft, client] = fields(payload, 8, "request");
+  const [appId, revision, method, target, headers, follows, msLeft, client, requestId] = fields(payload, 9, "request");
   if (!Array.isArray(client)) refuse("client facts: not a list");
   return {
     appId: text(appId, "app id"),
@@ -116,6 +119,7 @@ export function parseRequest(payload: Buffer): RequestHead {
     follows: FOLLOWS[count(follows, "what follows")] ?? refuse(`what follows: ${follows} is unknown`),
     msLeft: count(msLeft, "milliseconds left"),
     client: { ip: text(client[0], "client address"), scheme: text(client[1], "client scheme") },
+    requestId: text(requestId, "request id"),
   };
 }
 

@@ -1,0 +1,92 @@
+import type { ConnectorApp } from "../protocol/app.ts";
+import { parseConfigPart } from "../protocol/messages.ts";
+import type { ControlChannel, Fields } from "../tunnel/control_channel.ts";
+
+/** Time for each part of an answer, milliseconds. */
+const PART_TIMEOUT_MS = 20_000;
+/** Apps and removals of one answer beyond this many are a lie. */
+const MOST_CHANGES = 1_000_000;
+
+/** What the last pull has changed. */
+export interface Applied {
+  revision: number;
+  /** Apps that are gone or were changed: what was kept for them is out of date. */
+  outdated: string[];
+}
+
+/** The apps of this connector's group, by revision. Changes of one pull become visible all at once. */
+export class KnownApps {
+  #apps = new Map<string, ConnectorApp>();
+  #groupId = "";
+  #revision = 0;
+  #running: Promise<Applied> | null = null;
+  #next: Promise<Applied> | null = null;
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get groupId(): string {
+    return this.#groupId;
+  }
+
+  get size(): number {
+    return this.#apps.size;
+  }
+
+  /** The app, if this connector may serve it. */
+  get(id: string): ConnectorApp | undefined {
+    return this.#apps.get(id);
+  }
+
+  /** All apps, for display. */
+  all(): IterableIterator<ConnectorApp> {
+    return this.#apps.values();
+  }
+
+  /**
+   * Asks for what has changed and applies it. One pull runs at a time; who comes during one waits for the next, which
+   * serves all of them: what changed after the running one was answered is not missed.
+   */
+  pull(control: ControlChannel): Promise<Applied> {
+    if (this.#running === null) {
+      this.#running = this.#pull(control).finally(() => this.#running = null);
+      return this.#running;
+    }
+    this.#next ??= this.#running.catch(() => {}).then(() => {
+      this.#next = null;
+      return this.pull(control);
+    });
+    return this.#next;
+  }
+
+  async #pull(control: ControlChannel): Promise<Applied> {
+    const upserts: ConnectorApp[] = [];
+    const removedIds: string[] = [];
+    const collect = (fields: Fields) => {
+      const part = parseConfigPart(fields);
+      if (upserts.length + part.apps.length + removedIds.length + part.removedIds.length > MOST_CHANGES) {
+        throw new RangeError("Configuration has more apps than can be true");
+      }
+      upserts.push(...part.apps);
+      removedIds.push(...part.removedIds);
+      return part;
+    };
+    const asked = { groupId: this.#groupId, since: this.#revision };
+    const last = await control.request("config.pull", asked, PART_TIMEOUT_MS, collect);
+    if (last.unchanged === true) return { revision: this.#revision, outdated: [] };
+    const { full, groupId, revision } = collect(last);
+    const outdated: string[] = [];
+    const apps = new Map(full ? [] : this.#apps);
+    for (const id of removedIds) if (apps.delete(id)) outdated.push(id);
+    for (const app of upserts) {
+      if (this.#apps.get(app.id)?.revision !== app.revision) outdated.push(app.id);
+      apps.set(app.id, app);
+    }
+    if (full) { for (const id of this.#apps.keys()) if (!apps.has(id)) outdated.push(id); }
+    this.#apps = apps;
+    this.#groupId = groupId;
+    this.#revision = revision;
+    return { revision, outdated };
+  }
+}

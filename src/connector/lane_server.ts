@@ -1,0 +1,255 @@
+import type { Duplex } from "node:stream";
+import type { SessionLog } from "../platform/log.ts";
+import type { ConnectorApp } from "../protocol/app.ts";
+import type { Abort, HeaderList, InformationalHead, RequestHead, ResponseHead } from "../protocol/heads.ts";
+import type { CreditBudget } from "../tunnel/credit_budget.ts";
+import type { FlushQueue } from "../tunnel/flush_queue.ts";
+import { type ExchangeHandler, Lane, type LaneOwner } from "../tunnel/lane.ts";
+import type { BackendExchange, BackendFailure, BackendHandler, Backends } from "./backend/port.ts";
+import type { KnownApps } from "./known_apps.ts";
+
+/** What a lane needs of its tunnel. */
+export interface LaneServerTunnel {
+  readonly budget: CreditBudget;
+  readonly flushes: FlushQueue;
+  readonly roundTripMs: number;
+  readonly backends: Backends;
+  readonly apps: KnownApps;
+  readonly sessionLog: SessionLog;
+  readonly connectorId: string;
+  now(): number;
+  received(bytes: number): void;
+  /** Brings the configuration up to date. */
+  pull(): Promise<void>;
+  laneBusy(): void;
+  laneIdle(): void;
+  laneClosed(server: LaneServer, error: Error | null, wasIdle: boolean): void;
+}
+
+/** Request bytes that may wait for a backend exchange to begin; the credit of a new exchange is less. */
+type Early = Buffer[];
+
+/** Serves the exchanges of one lane, one after another: takes requests off it and answers with what a backend says. */
+export class LaneServer implements LaneOwner, ExchangeHandler {
+  readonly lane: Lane;
+  readonly #tunnel: LaneServerTunnel;
+  /** `waiting` for the configuration; `serving` from the backend; `answered`: what still comes is dropped. */
+  #state: "idle" | "waiting" | "serving" | "answered" = "idle";
+  #answer: BackendAnswer | null = null;
+  #backend: BackendExchange | null = null;
+  #early: Early = [];
+  #earlyEnd = false;
+  /** Request bytes handed to a backend that has asked to wait. */
+  #waiting = 0;
+
+  constructor(stream: Duplex, tunnel: LaneServerTunnel) {
+    this.#tunnel = tunnel;
+    this.lane = new Lane(stream, "connector", this);
+  }
+
+  get budget(): CreditBudget {
+    return this.#tunnel.budget;
+  }
+
+  get flushes(): FlushQueue {
+    return this.#tunnel.flushes;
+  }
+
+  get roundTripMs(): number {
+    return this.#tunnel.roundTripMs;
+  }
+
+  now(): number {
+    return this.#tunnel.now();
+  }
+
+  received(bytes: number): void {
+    this.#tunnel.received(bytes);
+  }
+
+  begun(lane: Lane, head: RequestHead): void {
+    this.#tunnel.laneBusy();
+    lane.accept(this);
+    this.#state = "waiting";
+    const { apps } = this.#tunnel;
+    if (head.revision <= apps.revision) return this.#serve(head);
+    const { exchange } = lane;
+    const serve = () => {
+      if (lane.exchange === exchange && lane.isSending) this.#serve(head);
+    };
+    // Whether the pull failed or not: an app that is not known is refused, as not begun.
+    this.#tunnel.pull().then(serve, serve);
+  }
+
+  idle(): void {
+    this.#reset();
+    this.#tunnel.laneIdle();
+  }
+
+  closed(_lane: Lane, error: Error | null, wasIdle: boolean): void {
+    this.#reset();
+    this.#tunnel.laneClosed(this, error, wasIdle);
+  }
+
+  data(bytes: Buffer): void {
+    if (this.#state === "waiting") {
+      this.#early.push(bytes);
+    } else if (this.#backend !== null) {
+      this.#answer!.bytesIn += bytes.length;
+      if (this.#backend.write(bytes)) this.lane.consumed(bytes.length);
+      else this.#waiting += bytes.length;
+    }
+  }
+
+  end(_trailers: HeaderList, unread: number): void {
+    if (unread > 0) this.budget.give(unread); // The backend's request body holds at most the rest of one credit now.
+    if (this.#state === "waiting") this.#earlyEnd = true;
+    else this.#backend?.end();
+  }
+
+  abort(reason: Abort): void {
+    this.#answer?.aborted(reason.code);
+    this.#backend?.abort();
+    this.#reset();
+  }
+
+  writable(): void {
+    this.#backend?.resume();
+  }
+
+  informational(_head: InformationalHead): void {}
+
+  response(_head: ResponseHead): void {}
+
+  /** The backend takes request bytes again. */
+  drained(answer: BackendAnswer): void {
+    if (answer !== this.#answer) return;
+    const bytes = this.#waiting;
+    this.#waiting = 0;
+    if (bytes > 0) this.lane.consumed(bytes);
+  }
+
+  /** The backend has finished its answer, or failed. False: the exchange had ended before that. */
+  answered(answer: BackendAnswer): boolean {
+    if (answer !== this.#answer) return false;
+    this.#reset();
+    this.#state = "answered";
+    return true;
+  }
+
+  /** True while this answer's exchange is the one on the lane. */
+  isCurrent(answer: BackendAnswer): boolean {
+    return answer === this.#answer;
+  }
+
+  #serve(head: RequestHead): void {
+    const app: ConnectorApp | undefined = this.#tunnel.apps.get(head.appId);
+    if (app === undefined) return this.lane.abort({ code: "app_unknown", begun: false });
+    const answer = new BackendAnswer(this, head);
+    this.#answer = answer;
+    this.#state = "serving";
+    this.#backend = this.#tunnel.backends.dispatch(app, {
+      method: head.method,
+      target: head.target,
+      headers: head.headers,
+      hasBody: head.follows === "body",
+    }, answer);
+    if (head.follows !== "body") return;
+    const early = this.#early;
+    this.#early = [];
+    for (const bytes of early) this.data(bytes);
+    if (this.#earlyEnd) this.#backend?.end();
+  }
+
+  #reset(): void {
+    this.#state = "idle";
+    this.#answer = null;
+    this.#backend = null;
+    this.#waiting = 0;
+    this.#earlyEnd = false;
+    if (this.#early.length > 0) this.#early = [];
+  }
+
+  /** Whose exchanges these are, and where they are logged. */
+  get tunnel(): LaneServerTunnel {
+    return this.#tunnel;
+  }
+}
+
+/** What a backend says of one exchange, put on the lane. */
+class BackendAnswer implements BackendHandler {
+  readonly #server: LaneServer;
+  readonly #head: RequestHead;
+  readonly #begunAt: number;
+  #status = 0;
+  #bytesOut = 0;
+  #headMs = 0;
+  /** Request body bytes handed to the backend. */
+  bytesIn = 0;
+
+  constructor(server: LaneServer, head: RequestHead) {
+    this.#server = server;
+    this.#head = head;
+    this.#begunAt = server.now();
+  }
+
+  informational(status: number, headers: HeaderList): void {
+    if (this.#server.isCurrent(this)) this.#server.lane.sendInformational({ status, headers });
+  }
+
+  response(status: number, reason: string, headers: HeaderList): void {
+    if (!this.#server.isCurrent(this)) return;
+    this.#status = status;
+    this.#headMs = this.#server.now() - this.#begunAt;
+    const hasBody = status !== 204 && status !== 304 && this.#head.method !== "HEAD";
+    this.#server.lane.sendResponse({ status, reason, headers, hasBody });
+  }
+
+  data(chunk: Uint8Array): boolean {
+    if (!this.#server.isCurrent(this)) return true;
+    this.#bytesOut += chunk.length;
+    return this.#server.lane.sendData(chunk as Buffer);
+  }
+
+  end(trailers: HeaderList): void {
+    if (this.#server.answered(this)) this.#server.lane.sendEnd(trailers);
+    this.#log(undefined);
+  }
+
+  failed(failure: BackendFailure): void {
+    if (this.#server.answered(this)) this.#server.lane.abort({ code: failure.code, begun: failure.begun });
+    this.#log(failure.code);
+  }
+
+  drained(): void {
+    this.#server.drained(this);
+  }
+
+  /** The user or the tunnel went away first. */
+  aborted(code: string): void {
+    this.#log(code);
+  }
+
+  #log(error: string | undefined): void {
+    const { sessionLog, connectorId } = this.#server.tunnel;
+    if (!sessionLog.enabled) return;
+    const { requestId, appId, method, target, headers, client } = this.#head;
+    const totalMs = this.#server.now() - this.#begunAt;
+    const host = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === "host");
+    sessionLog.write({
+      requestId,
+      app: appId,
+      connector: connectorId,
+      method,
+      host: headers[host + 1] ?? "",
+      path: target.split("?", 1)[0]!,
+      status: this.#status,
+      bytesIn: this.bytesIn,
+      bytesOut: this.#bytesOut,
+      headMs: this.#headMs,
+      totalMs,
+      clientIp: client.ip,
+      ...(error === undefined ? {} : { error }),
+    });
+  }
+}

@@ -1,0 +1,119 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs } from "../platform/backoff.ts";
+import type { Log } from "../platform/log.ts";
+import { dialTunnel } from "./dial.ts";
+import { DialError } from "./errors.ts";
+import type { DialTarget } from "./tunnel_socket.ts";
+import { ConnectorTunnel, type TunnelContext } from "./tunnel.ts";
+
+/** What keeps a tunnel up. */
+export interface SupervisorOptions {
+  /** Asked anew before each dial: certificate and address may have changed. */
+  target: () => DialTarget;
+  context: TunnelContext;
+  log: Log;
+  /** Time for each step of dialling, milliseconds. */
+  stepMs: number;
+  onReady: (tunnel: ConnectorTunnel) => void;
+  /** Stands in for `dialTunnel` in tests. */
+  dial?: typeof dialTunnel;
+}
+
+const FIRST_MS = 250;
+const CAP_UNREACHABLE_MS = 2_000;
+const CAP_MS = 20_000;
+const CAP_REFUSED_MS = 60_000;
+/** A tunnel that lasted this long was a good one. */
+const GOOD_AFTER_MS = 10_000;
+const UNREACHABLE: ReadonlySet<string> = new Set(["broker_unreachable", "broker_unresolvable"]);
+
+/** What the supervisor is at. */
+export type SupervisorState = "dialling" | "connected" | "waiting" | "stopped";
+
+/** Keeps one tunnel to the broker: dials, waits for its end, dials again with full jitter. */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  #state: SupervisorState = "stopped";
+  #tunnel: ConnectorTunnel | null = null;
+  #lastError: Error | null = null;
+  #attempts = 0;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  get state(): SupervisorState {
+    return this.#state;
+  }
+
+  get tunnel(): ConnectorTunnel | null {
+    return this.#tunnel;
+  }
+
+  /** Why the last dial failed or the last tunnel ended; null while all is well. */
+  get lastError(): Error | null {
+    return this.#lastError;
+  }
+
+  /** Runs until the signal is aborted; then the tunnel is closed. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const capMs = await this.#once(signal);
+      if (signal.aborted) break;
+      this.#state = "waiting";
+      const waitMs = backoffMs(this.#attempts, { firstMs: FIRST_MS, capMs });
+      this.#attempts += 1;
+      await delay(waitMs, undefined, { signal }).catch(() => {});
+    }
+    this.#state = "stopped";
+  }
+
+  /** One tunnel from dial to end; gives the longest wait before the next. */
+  async #once(signal: AbortSignal): Promise<number> {
+    const { context, log, stepMs, target, onReady, dial = dialTunnel } = this.#options;
+    this.#state = "dialling";
+    let tunnel: ConnectorTunnel | null = null;
+    const stop = () => tunnel?.close(null);
+    try {
+      const dialled = await dial(target(), stepMs, signal);
+      tunnel = new ConnectorTunnel(dialled, context);
+      signal.addEventListener("abort", stop);
+      if (signal.aborted) stop();
+      const welcome = await tunnel.start();
+      this.#tunnel = tunnel;
+      this.#state = "connected";
+      this.#lastError = null;
+      log.info("tunnel ready", {
+        connector: welcome.connectorId,
+        node: welcome.nodeId,
+        broker: dialled.remoteAddress,
+      });
+      onReady(tunnel);
+      const begun = performance.now();
+      const reason = await tunnel.ended;
+      if (performance.now() - begun >= GOOD_AFTER_MS) this.#attempts = 0;
+      this.#lastError = reason;
+      if (!signal.aborted) log.warn("tunnel lost", { reason: reason?.message ?? "closed by the broker" });
+      return CAP_UNREACHABLE_MS;
+    } catch (error) {
+      tunnel?.close(error as Error);
+      this.#lastError = error as Error;
+      if (!signal.aborted) log.warn("no tunnel", failureFields(error as Error));
+      return capAfter(error as Error);
+    } finally {
+      signal.removeEventListener("abort", stop);
+      this.#tunnel = null;
+    }
+  }
+}
+
+function failureFields(error: Error): Record<string, unknown> {
+  const { code, details } = error as { code?: string; details?: Record<string, unknown> };
+  return { error: error.message, code: code ?? "error", ...details };
+}
+
+function capAfter(error: Error): number {
+  if (!(error instanceof DialError)) return CAP_MS;
+  if (UNREACHABLE.has(error.code)) return CAP_UNREACHABLE_MS;
+  return error.code === "tunnel_refused" && !error.retryable ? CAP_REFUSED_MS : CAP_MS;
+}

@@ -1,0 +1,216 @@
+import type { ClientHttp2Session } from "node:http2";
+import { performance } from "node:perf_hooks";
+import type { Log, SessionLog } from "../platform/log.ts";
+import {
+  type Hello,
+  parseVersionAnswer,
+  parseWelcome,
+  type VersionAnswer,
+  type Welcome,
+} from "../protocol/messages.ts";
+import { ControlChannel, type Fields } from "../tunnel/control_channel.ts";
+import type { CreditBudget } from "../tunnel/credit_budget.ts";
+import { FlushQueue } from "../tunnel/flush_queue.ts";
+import { Pulse, type PulseTimes } from "../tunnel/pulse.ts";
+import type { Backends } from "./backend/port.ts";
+import type { DialledTunnel } from "./dial.ts";
+import { DialError } from "./errors.ts";
+import type { KnownApps } from "./known_apps.ts";
+import { LaneServer, type LaneServerTunnel } from "./lane_server.ts";
+import { LaneSupply } from "./lane_supply.ts";
+
+/** What all tunnels of this connector share. */
+export interface TunnelContext {
+  backends: Backends;
+  apps: KnownApps;
+  budget: CreditBudget;
+  log: Log;
+  sessionLog: SessionLog;
+  times: PulseTimes;
+  maxLanes: number;
+  configPullIntervalMs: number;
+  versionPollIntervalMs: number;
+  hello: Hello;
+  /** The broker has something to say that is not this tunnel's own business. */
+  onNotice: (type: string, fields: Fields) => void;
+  onVersion: (answer: VersionAnswer) => void;
+}
+
+const HELLO_TIMEOUT_MS = 10_000;
+const POLL_TIMEOUT_MS = 20_000;
+/** Polls come up to this share earlier or later, so that many connectors do not come at once. */
+const JITTER = 0.1;
+
+/** The connector's end of one tunnel, from `hello` to its end. */
+export class ConnectorTunnel implements LaneServerTunnel {
+  readonly backends: Backends;
+  readonly apps: KnownApps;
+  readonly budget: CreditBudget;
+  readonly sessionLog: SessionLog;
+  readonly flushes: FlushQueue = new FlushQueue();
+  readonly connectedAt: number = Date.now();
+  /** Resolves when the tunnel has ended, with the reason; null when the broker ended it in peace. */
+  readonly ended: Promise<Error | null>;
+  readonly #context: TunnelContext;
+  readonly #session: ClientHttp2Session;
+  readonly #control: ControlChannel;
+  readonly #pulse: Pulse;
+  readonly #supply: LaneSupply;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #state: "greeting" | "ready" | "closed" = "greeting";
+  #finish: (reason: Error | null) => void = () => {};
+  #welcome: Welcome | null = null;
+  #exchanges = 0;
+
+  constructor(dialled: DialledTunnel, context: TunnelContext) {
+    this.#context = context;
+    this.#session = dialled.session;
+    this.backends = context.backends;
+    this.apps = context.apps;
+    this.budget = context.budget;
+    this.sessionLog = context.sessionLog;
+    this.ended = new Promise((resolve) => this.#finish = resolve);
+    this.#pulse = new Pulse(dialled.session, context.times, () =>
+      this.close(
+        new DialError("broker_timeout", `Broker sent nothing for ${context.times.timeoutMs} ms`, {
+          retryable: true,
+        }),
+      ));
+    this.#supply = new LaneSupply(context.maxLanes, () => this.#openLane());
+    this.#control = new ControlChannel(dialled.control, {
+      request: () => Promise.resolve("unsupported" as const),
+      notice: (type, fields) => this.#noticed(type, fields),
+      received: (bytes) => this.received(bytes),
+      closed: (error) => this.close(error),
+    });
+    dialled.session.on("error", (error) => this.close(error));
+    dialled.session.on("close", () => this.close(null));
+  }
+
+  get connectorId(): string {
+    return this.#welcome?.connectorId ?? "";
+  }
+
+  get state(): "greeting" | "ready" | "closed" {
+    return this.#state;
+  }
+
+  get roundTripMs(): number {
+    return this.#pulse.roundTripMs;
+  }
+
+  /** For `status`: numbers of now. */
+  get facts(): Record<string, number> {
+    return {
+      connectedAt: this.connectedAt,
+      lanesIdle: this.#supply.idle,
+      lanesBusy: this.#supply.busy,
+      exchanges: this.#exchanges,
+      roundTripMs: this.#pulse.roundTripMs,
+      bytesReceived: this.#pulse.bytesReceived,
+    };
+  }
+
+  /** Introduces this connector, learns its apps and opens the first lanes. Throws when the broker will not have it. */
+  async start(): Promise<Welcome> {
+    const answer = await this.#control.request("hello", { ...this.#context.hello }, HELLO_TIMEOUT_MS);
+    this.#welcome = parseWelcome(answer);
+    await this.pull();
+    if (this.#state === "closed") {
+      throw new DialError("broker_lost", "Tunnel was closed while it started", { retryable: true });
+    }
+    this.#state = "ready";
+    this.#supply.start();
+    this.#every(this.#context.configPullIntervalMs, () => this.pull());
+    this.#every(this.#context.versionPollIntervalMs, () => this.#pollVersion());
+    void this.#pollVersion().catch((error) => this.#pollFailed(error));
+    return this.#welcome;
+  }
+
+  now(): number {
+    return performance.now();
+  }
+
+  received(bytes: number): void {
+    this.#pulse.received(bytes);
+  }
+
+  async pull(): Promise<void> {
+    const { revision, outdated } = await this.apps.pull(this.#control);
+    for (const id of outdated) this.backends.forget(id);
+    if (outdated.length > 0) {
+      this.#context.log.info("configuration applied", { revision, apps: this.apps.size });
+    }
+  }
+
+  laneBusy(): void {
+    this.#exchanges += 1;
+    this.#supply.busied();
+  }
+
+  laneIdle(): void {
+    this.#supply.idled();
+  }
+
+  laneClosed(_server: LaneServer, error: Error | null, wasIdle: boolean): void {
+    this.#supply.closed(wasIdle, error !== null);
+  }
+
+  /** Ends the tunnel at once, with what is on it. */
+  close(reason: Error | null): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#supply[Symbol.dispose]();
+    this.#pulse[Symbol.dispose]();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    // Not within an event of the socket: that has aborted both runtimes.
+    setImmediate(() => this.#session.destroy());
+    this.#finish(reason);
+  }
+
+  #openLane(): void {
+    const stream = this.#session.request({ ":method": "POST", ":path": "/tunnel/v1/lane" }, {
+      endStream: false,
+    });
+    const { lane } = new LaneServer(stream, this);
+    stream.on("response", (headers) => {
+      if (headers[":status"] !== 200) {
+        lane.destroy(new Error(`Broker refuses a lane: status ${headers[":status"]}`));
+      }
+    });
+  }
+
+  #noticed(type: string, fields: Fields): void {
+    if (type === "lanes.want") {
+      if (typeof fields.n === "number" && fields.n > 0) this.#supply.add(fields.n);
+    } else if (type === "config.changed") {
+      this.pull().catch((error) => this.#pollFailed(error));
+    } else {
+      this.#context.onNotice(type, fields);
+    }
+  }
+
+  async #pollVersion(): Promise<void> {
+    this.#context.onVersion(
+      parseVersionAnswer(await this.#control.request("version.poll", {}, POLL_TIMEOUT_MS)),
+    );
+  }
+
+  /** Calls `work` again and again, jittered, until the tunnel ends. */
+  #every(intervalMs: number, work: () => Promise<void>): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      work().catch((error) => this.#pollFailed(error)).finally(() => {
+        if (this.#state === "ready") this.#every(intervalMs, work);
+      });
+    }, intervalMs * (1 - JITTER + 2 * JITTER * Math.random()));
+    this.#timers.add(timer);
+  }
+
+  #pollFailed(error: Error): void {
+    if (this.#state !== "closed") {
+      this.#context.log.warn("broker did not answer a question", { error: error.message });
+    }
+  }
+}

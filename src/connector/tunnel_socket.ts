@@ -1,0 +1,168 @@
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls, type SecureVersion, type TLSSocket } from "node:tls";
+import type { HostPort } from "../protocol/address.ts";
+import { DialError } from "./errors.ts";
+
+/** Where the broker is, whom we trust and who we are; certificates and key as PEM. */
+export interface DialTarget {
+  address: HostPort;
+  /** Name in the broker's certificate, sent as SNI. */
+  tunnelName: string;
+  ca: string;
+  certificate: string;
+  key: string;
+  minVersion?: SecureVersion;
+}
+
+/** A TLS connection to the broker, verified, that has agreed on HTTP/2. Every step has `stepMs` milliseconds. */
+export async function dialSocket(
+  target: DialTarget,
+  stepMs: number,
+  signal: AbortSignal,
+): Promise<TLSSocket> {
+  const { host, port } = target.address;
+  const tcp = connectTcp({ host, port, noDelay: true, keepAlive: true });
+  await settled(tcp, "connect", "connecting", stepMs, signal, classifyTcp);
+  const tls = connectTls({
+    socket: tcp,
+    servername: target.tunnelName,
+    ca: target.ca,
+    cert: target.certificate,
+    key: target.key,
+    ALPNProtocols: ["h2"],
+    minVersion: target.minVersion ?? "TLSv1.3",
+  });
+  await settled(tls, "secureConnect", "tls", stepMs, signal, classifyTls);
+  if (tls.alpnProtocol !== "h2") {
+    // Not within the event: destroying a socket inside `secureConnect` has aborted both runtimes.
+    setImmediate(() => tls.destroy());
+    throw new DialError(
+      "broker_no_http2",
+      `Cannot open tunnel: broker answered with "${tls.alpnProtocol || "no"}" protocol`,
+      {
+        details: { step: "tls" },
+      },
+    );
+  }
+  return tls;
+}
+
+/** Waits for one event of a socket; an error, its end or the deadline destroys it and throws. */
+function settled(
+  socket: Socket,
+  event: string,
+  step: string,
+  stepMs: number,
+  signal: AbortSignal,
+  classify: (error: NodeJS.ErrnoException, step: string) => DialError,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = (error: DialError | null): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", aborted);
+      socket.off(event, succeeded);
+      socket.off("error", failed);
+      socket.off("close", closed);
+      if (error === null) return resolve();
+      socket.on("error", () => {});
+      setImmediate(() => socket.destroy());
+      reject(error);
+    };
+    const succeeded = (): void => done(null);
+    const failed = (error: NodeJS.ErrnoException): void => done(classify(error, step));
+    // Deno tells of the close before the error that caused it: look a moment later.
+    const closed = (): void => {
+      setImmediate(() =>
+        done(
+          new DialError("broker_lost", `Connection was closed while ${step}`, {
+            retryable: true,
+            details: { step },
+          }),
+        )
+      );
+    };
+    const aborted = (): void =>
+      done(new DialError("broker_lost", "Dialling was given up", { details: { step } }));
+    const timer = setTimeout(
+      () =>
+        done(
+          new DialError("broker_timeout", `Broker did not answer in ${stepMs} ms while ${step}`, {
+            retryable: true,
+            details: { step },
+          }),
+        ),
+      stepMs,
+    );
+    socket.once(event, succeeded);
+    socket.once("error", failed);
+    socket.once("close", closed);
+    signal.addEventListener("abort", aborted);
+    if (signal.aborted) aborted();
+  });
+}
+
+function classifyTcp(cause: NodeJS.ErrnoException, step: string): DialError {
+  const unresolvable = cause.code === "ENOTFOUND" || cause.code === "EAI_AGAIN";
+  return new DialError(
+    unresolvable ? "broker_unresolvable" : "broker_unreachable",
+    unresolvable
+      ? "Cannot resolve the broker's name"
+      : `Cannot reach the broker: ${cause.code ?? cause.message}`,
+    { cause, retryable: true, details: { step, reason: cause.code } },
+  );
+}
+
+const UNTRUSTED = new Set([
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_SIGNATURE_FAILURE",
+  "INVALID_CA",
+  "CERT_UNTRUSTED",
+]);
+
+function classifyTls(cause: NodeJS.ErrnoException, step: string): DialError {
+  const details = { step, reason: cause.code };
+  const reason = `${cause.code ?? ""} ${cause.message}`;
+  if (cause.code === "ERR_TLS_CERT_ALTNAME_INVALID" || /NotValidForName/i.test(reason)) {
+    return new DialError("broker_name_mismatch", "The broker's certificate is for another name", {
+      cause,
+      details,
+    });
+  }
+  if (
+    UNTRUSTED.has(cause.code ?? "") ||
+    /UnknownIssuer|invalid peer certificate|unable to (get|verify)|self.signed/i.test(reason)
+  ) {
+    return new DialError(
+      "broker_untrusted",
+      "The broker's certificate is not from the CA that this connector trusts",
+      { cause, details },
+    );
+  }
+  return rejection(cause, step) ??
+    new DialError(
+      /NO_APPLICATION_PROTOCOL|NoApplicationProtocol/i.test(reason) ? "broker_no_http2" : "tls_failed",
+      `TLS with the broker failed: ${cause.message}`,
+      { cause, details },
+    );
+}
+
+/** The error for a TLS alert with which the broker refuses our certificate; with TLS 1.3 it comes after the handshake. */
+export function rejection(cause: NodeJS.ErrnoException, step: string): DialError | null {
+  const reason = `${cause.code ?? ""} ${cause.message}`;
+  if (
+    !/CERTIFICATE_(REQUIRED|UNKNOWN|EXPIRED|REVOKED)|BAD_CERTIFICATE|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE|alert (bad )?certificate|alert unknown ca|received fatal alert/i
+      .test(reason)
+  ) {
+    return null;
+  }
+  return new DialError("certificate_rejected", "The broker does not accept this connector's certificate", {
+    cause,
+    details: { step, reason: cause.code },
+  });
+}
