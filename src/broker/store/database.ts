@@ -1,8 +1,8 @@
-import type { DatabaseSync } from "node:sqlite";
 import { Kysely, sql } from "kysely";
-import type { Log } from "../../platform/log.ts";
+import { type Log, silentLog } from "../../platform/log.ts";
 import type { Actor, Timestamp } from "../model.ts";
 import { ChangeFeed } from "./change_feed.ts";
+import type { Connections } from "./connections.ts";
 import { nodeSqliteDialect } from "./dialect.ts";
 import { StoreError } from "./errors.ts";
 import { createId } from "./id.ts";
@@ -31,12 +31,6 @@ export interface Mutation {
   notify(change: Change): void;
 }
 
-/** What a database is made of: two connections to the same file. */
-export interface Connections {
-  writer: DatabaseSync;
-  reader: DatabaseSync;
-}
-
 /**
  * The two ways into the file. Changes go through one connection, one transaction after the other; reads through a
  * second, each on a snapshot of what is committed, so that they wait for no change.
@@ -49,7 +43,7 @@ export class Database {
   readonly #reader: Queries;
   #closed: Promise<void> | null = null;
 
-  constructor({ writer, reader }: Connections, clock: { now(): Timestamp }, log: Log) {
+  constructor({ writer, reader }: Connections, clock: { now(): Timestamp }, log: Log = silentLog) {
     this.log = log;
     this.feed = new ChangeFeed(log);
     this.#clock = clock;
@@ -61,8 +55,9 @@ export class Database {
     return this.#clock.now();
   }
 
-  async migrate(migrations: readonly Migration[]): Promise<void> {
-    await migrate(this.#writer, migrations, this.now());
+  /** Brings the file to the newest schema; an empty one is made a store unless `expect` is "existing". */
+  async migrate(migrations: readonly Migration[], expect: "existing" | "any" = "any"): Promise<void> {
+    await migrate(this.#writer, migrations, this.now(), expect);
   }
 
   /** Runs queries on one snapshot. */
@@ -105,7 +100,7 @@ export class Database {
 
   /** Waits for the calls made, then closes both connections. */
   close(): Promise<void> {
-    this.#closed ??= Promise.all([this.#reader.destroy(), this.#writer.destroy()]).then(() => {});
+    this.#closed ??= this.#reader.destroy().finally(() => this.#writer.destroy());
     return this.#closed;
   }
 

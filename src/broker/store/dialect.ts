@@ -71,7 +71,7 @@ class NodeSqliteDriver implements Driver {
   }
 
   async destroy(): Promise<void> {
-    await this.#turnstile.enter();
+    await this.#turnstile.enter(Infinity);
     this.#database.close();
   }
 

@@ -14,9 +14,13 @@ export async function migrate(
   db: Kysely<Schema>,
   migrations: readonly Migration[],
   now: number,
+  expect: "existing" | "any",
 ): Promise<void> {
   await db.transaction().execute(async (tx) => {
     const at = await schemaVersion(tx);
+    if (at === 0 && expect === "existing") {
+      throw new StoreError("store_damaged", "Cannot open the store: the file is empty");
+    }
     const newest = migrations.at(-1)?.id ?? 0;
     if (at > newest) {
       throw new StoreError(

@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import { dirname } from "node:path";
 import { type Log, silentLog } from "../../platform/log.ts";
 import type { Timestamp } from "../model.ts";
 import { adminTokenCalls } from "./admin_tokens.ts";
@@ -8,14 +8,14 @@ import { auditCalls } from "./audit.ts";
 import { backupStore } from "./backup.ts";
 import { certificateCalls } from "./certificates.ts";
 import { connectorCalls } from "./connectors.ts";
-import { type Connections, Database } from "./database.ts";
+import { openConnections } from "./connections.ts";
+import { Database } from "./database.ts";
 import { enrolmentCalls } from "./enrolment.ts";
 import { groupCalls } from "./groups.ts";
 import { type Migration, MIGRATIONS } from "./migrations.ts";
 import type { Store } from "./port.ts";
 import { settingsCalls } from "./settings.ts";
-import { toStoreError } from "./sqlite_error.ts";
-import { createPrivateFile } from "./store_file.ts";
+import { createPrivateFile, syncToDisk } from "./store_file.ts";
 import { lockStore } from "./store_lock.ts";
 
 /** What a store needs to open. */
@@ -37,10 +37,10 @@ export interface StoreOptions {
  */
 export async function openStore(options: StoreOptions): Promise<Store & AsyncDisposable> {
   const { path, clock = Date, log = silentLog, lockTimeoutMs = 250, migrations = MIGRATIONS } = options;
-  await createPrivateFile(path);
+  if (await createPrivateFile(path)) await syncToDisk(dirname(path));
   const lock = lockStore(path, "shared");
   try {
-    const database = new Database(connect(path, lockTimeoutMs), clock, log);
+    const database = new Database(openConnections(path, lockTimeoutMs), clock, log);
     try {
       await database.migrate(migrations);
       await database.read(async () => {});
@@ -76,24 +76,4 @@ function storeOf(database: Database, path: string, lock: Disposable): Store & As
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** Two connections to one file: the first may change it, the second only reads. */
-function connect(path: string, lockTimeoutMs: number): Connections {
-  const open: DatabaseSync[] = [];
-  const connection = (...pragmas: string[]) => {
-    const database = new DatabaseSync(path);
-    open.push(database);
-    for (const pragma of [`busy_timeout = ${lockTimeoutMs}`, ...pragmas]) database.exec(`PRAGMA ${pragma}`);
-    return database;
-  };
-  try {
-    return {
-      writer: connection("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"),
-      reader: connection("query_only = ON"),
-    };
-  } catch (error) {
-    for (const database of open) database.close();
-    throw toStoreError(error);
-  }
 }

@@ -10,15 +10,16 @@ export class Turnstile {
     this.#limit = limit;
   }
 
-  async enter(): Promise<void> {
+  /** Resolves when it is the caller's turn. `limit`: another one for this caller. */
+  async enter(limit = this.#limit): Promise<void> {
     if (!this.#taken) {
       this.#taken = true;
       return;
     }
-    if (this.#waiting.length >= this.#limit) {
+    if (this.#waiting.length >= limit) {
       throw new StoreError(
         "store_unavailable",
-        `Cannot use the store: ${this.#limit} calls are waiting already`,
+        `Cannot use the store: ${limit} calls are waiting already`,
       );
     }
     await new Promise<void>((resolve) => this.#waiting.push(resolve));

@@ -1,0 +1,34 @@
+import { DatabaseSync } from "node:sqlite";
+import { toStoreError } from "./sqlite_error.ts";
+
+/** Bytes that an idle write-ahead log is cut back to. */
+const MAX_IDLE_LOG_BYTES = 16 * 1024 * 1024;
+
+/** Two connections to one file: the first may change it, the second only reads. */
+export interface Connections {
+  writer: DatabaseSync;
+  reader: DatabaseSync;
+}
+
+/** Opens both; `lockTimeoutMs`: how long a call waits, and all else with it, for a lock that another process holds. */
+export function openConnections(path: string, lockTimeoutMs: number): Connections {
+  const opened: DatabaseSync[] = [];
+  const open = (...pragmas: string[]) => {
+    const database = new DatabaseSync(path);
+    opened.push(database);
+    for (const pragma of [`busy_timeout = ${lockTimeoutMs}`, ...pragmas]) database.exec(`PRAGMA ${pragma}`);
+    return database;
+  };
+  try {
+    const writer = open(
+      "journal_mode = WAL",
+      "synchronous = FULL",
+      "foreign_keys = ON",
+      `journal_size_limit = ${MAX_IDLE_LOG_BYTES}`,
+    );
+    return { writer, reader: open("query_only = ON") };
+  } catch (error) {
+    for (const database of opened) database.close();
+    throw toStoreError(error);
+  }
+}
