@@ -76,7 +76,8 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#state === "over") return;
+    // undici flushes its parser with an empty piece after a pause.
+    if (this.#state === "over" || chunk.length === 0) return;
     if (this.#paused) {
       (this.#held ??= []).push(chunk);
     } else if (!this.#handler.data(chunk)) {
