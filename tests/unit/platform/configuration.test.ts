@@ -9,6 +9,7 @@ import {
   type ConfigurationSources,
   defineConfiguration,
   describeConfiguration,
+  type Environment,
   loadConfiguration,
 } from "../../../src/platform/configuration.ts";
 import {
@@ -30,7 +31,12 @@ const SPEC = defineConfiguration({
   program: "example",
   otherVariables: ["SALLYPORT_FRIEND"],
   keys: {
-    dataDir: { type: text(), default: (env) => env.HOME ?? "none", defaultText: "home", describe: "Folder" },
+    dataDir: {
+      type: text(),
+      default: (env: Environment) => env.HOME ?? "none",
+      defaultText: "home",
+      describe: "Folder",
+    },
     publicListen: { type: address(), default: "[::]:443", describe: "Where" },
     drainMs: { type: integer(0, 100_000), default: 30_000, describe: "How long" },
     level: { type: oneOf("low", "high"), default: "low", describe: "How much" },

@@ -1,0 +1,55 @@
+import type { LogFields } from "./log.ts";
+
+/** Names of fields whose values are never written, whoever logs them; in lower case. */
+const MASKED_KEYS = new Set([
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "set-cookie",
+  "password",
+  "secret",
+  "token",
+  "admintoken",
+  "privatekey",
+]);
+/** What looks like a secret inside of any text. */
+const MASKED_TEXT = [
+  /Bearer\s+[\w.~+/=-]+/gi,
+  /\bsp[a-z]\d_[\w-]{8,}/g,
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/g,
+];
+const MASK = "***";
+const MAX_DEPTH = 6;
+
+/** Text with everything that looks like a secret replaced. */
+export function maskText(text: string): string {
+  return MASKED_TEXT.reduce((masked, pattern) => masked.replace(pattern, MASK), text);
+}
+
+/** Fields as plain values: secrets masked, errors with what matters of them, no cycles, no big integers, bounded depth. */
+export function plainFields(fields: LogFields): LogFields {
+  return plainValue(fields, 0) as LogFields;
+}
+
+function plainValue(value: unknown, depth: number): unknown {
+  if (typeof value === "string") return maskText(value);
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value === "function" || typeof value === "symbol") return undefined;
+  if (typeof value !== "object" || value === null) return value;
+  if (depth >= MAX_DEPTH) return "...";
+  if (value instanceof Error) {
+    const { name, message, stack, cause } = value;
+    const code = "code" in value ? { code: value.code } : {};
+    return plainValue(
+      { name, ...code, message, stack, ...(cause === undefined ? {} : { cause }) },
+      depth + 1,
+    );
+  }
+  if (Array.isArray(value)) return value.map((item) => plainValue(item, depth + 1));
+  if ("toJSON" in value && typeof value.toJSON === "function") return plainValue(value.toJSON(), depth + 1);
+  if (value instanceof Map || value instanceof Set) return plainValue([...value], depth + 1);
+  const entries = Object.entries(value).map(([name, item]) =>
+    [name, MASKED_KEYS.has(name.toLowerCase()) ? MASK : plainValue(item, depth + 1)] as const
+  );
+  return Object.fromEntries(entries);
+}
