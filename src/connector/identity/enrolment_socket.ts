@@ -1,0 +1,172 @@
+import { X509Certificate } from "node:crypto";
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { certificateFingerprint } from "../../platform/certificate.ts";
+import type { HostPort } from "../../protocol/address.ts";
+import { RegistrationError } from "./errors.ts";
+
+/** Where to enrol, and what is known of who answers there. */
+export interface EnrolmentTarget {
+  address: HostPort;
+  /** Name in the broker's certificate for enrolment, sent as SNI. */
+  enrolName: string;
+  /** SHA-256 of the root certificate, lower-case hex. */
+  caFingerprint: string;
+  /** Milliseconds that each step (connect, TLS, answer) may take. */
+  stepMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Connects to the broker of a token, verified: a first connection, over which nothing is said, gets the root
+ * certificate that the server sends along; once its fingerprint is the token's, a second one trusts that root and
+ * nothing else, so that chain, dates and name are checked by TLS itself. Throws `RegistrationError`.
+ */
+export async function connectEnrolment(target: EnrolmentTarget): Promise<TLSSocket> {
+  const root = await fetchRoot(target);
+  return await openTls(target, { ca: root.toString() });
+}
+
+async function fetchRoot(target: EnrolmentTarget): Promise<X509Certificate> {
+  const socket = await openTls(target, { rejectUnauthorized: false });
+  const chain = chainOf(socket);
+  close(socket);
+  const root = chain.find((certificate) => certificateFingerprint(certificate) === target.caFingerprint);
+  if (root !== undefined) return root;
+  const issuer = chain.at(-1)?.issuer.replace(/\s*\n\s*/g, ", ") ?? "";
+  throw new RegistrationError(
+    "ca_fingerprint_mismatch",
+    `Cannot trust the server at "${target.address.host}": its certificate (issued by "${issuer}") does not lead to ` +
+      "the CA of this token; the address is not the broker's, or something on the way intercepts TLS",
+    {
+      details: {
+        step: "tls",
+        issuer,
+        expected: target.caFingerprint,
+        found: chain.map(certificateFingerprint),
+      },
+    },
+  );
+}
+
+/** What the server sent, leaf first; bounded by what TLS accepts of a peer. */
+function chainOf(socket: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  const seen = new Set<unknown>();
+  let link = socket.getPeerCertificate(true) as { raw?: Buffer; issuerCertificate?: unknown } | undefined;
+  while (link?.raw !== undefined && !seen.has(link)) {
+    seen.add(link);
+    chain.push(new X509Certificate(link.raw));
+    link = link.issuerCertificate as typeof link;
+  }
+  return chain;
+}
+
+async function openTls(
+  target: EnrolmentTarget,
+  trust: { ca: string } | { rejectUnauthorized: false },
+): Promise<TLSSocket> {
+  const { host, port } = target.address;
+  const tcp = connectTcp({ host, port, noDelay: true });
+  await settled(tcp, "connect", "connect", target, classifyTcp);
+  const tls = connectTls({
+    socket: tcp,
+    servername: target.enrolName,
+    ALPNProtocols: ["http/1.1"],
+    ...trust,
+  });
+  await settled(tls, "secureConnect", "tls", target, classifyTls);
+  return tls;
+}
+
+/** Waits for one event of a socket; an error, its end, the deadline or the signal destroys it and throws. */
+function settled(
+  socket: Socket,
+  event: string,
+  step: "connect" | "tls",
+  { address, stepMs, signal }: EnrolmentTarget,
+  classify: (cause: NodeJS.ErrnoException, where: string) => RegistrationError,
+): Promise<void> {
+  const where = `"${address.host}" port ${address.port}`;
+  return new Promise((resolve, reject) => {
+    const finish = (error: RegistrationError | null): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", aborted);
+      socket.off(event, succeeded).off("error", failed).off("close", closed);
+      if (error === null) return resolve();
+      close(socket);
+      reject(error);
+    };
+    const succeeded = (): void => finish(null);
+    const failed = (cause: NodeJS.ErrnoException): void => finish(classify(cause, where));
+    // Deno tells of the close before the error that caused it: look a moment later.
+    const closed = (): void => {
+      setImmediate(() => finish(lost(step, where)));
+    };
+    const aborted = (): void => finish(abortedError());
+    const timer = setTimeout(() => finish(timedOut(step, where, stepMs)), stepMs);
+    socket.once(event, succeeded).once("error", failed).once("close", closed);
+    signal?.addEventListener("abort", aborted);
+    if (signal?.aborted) aborted();
+  });
+}
+
+/** Ends a socket, never within an event of it: destroying one inside `secureConnect` has aborted both runtimes. */
+export function close(socket: Socket): void {
+  socket.on("error", () => {});
+  setImmediate(() => socket.destroy());
+}
+
+/** The broker was silent for a whole step. */
+export function timedOut(step: string, where: string, stepMs: number): RegistrationError {
+  const message = `Cannot register: ${where} did not answer within ${stepMs} ms (step "${step}")`;
+  return new RegistrationError("broker_timeout", message, { retryable: true, details: { step } });
+}
+
+/** The caller gave up. */
+export function abortedError(): RegistrationError {
+  return new RegistrationError("registration_aborted", "Cannot register: it was cancelled", {
+    retryable: true,
+  });
+}
+
+/** The connection ended without a reason. */
+export function lost(step: string, where: string, cause?: unknown): RegistrationError {
+  const message = `Cannot register: ${where} closed the connection (step "${step}")`;
+  return new RegistrationError("broker_lost", message, { cause, retryable: true, details: { step } });
+}
+
+function classifyTcp(cause: NodeJS.ErrnoException, where: string): RegistrationError {
+  const details = { step: "connect", reason: cause.code };
+  if (cause.code === "ENOTFOUND" || cause.code === "EAI_AGAIN" || /failed to lookup/i.test(cause.message)) {
+    const message = `Cannot resolve the broker's address ${where}`;
+    return new RegistrationError("broker_unresolvable", message, { cause, retryable: true, details });
+  }
+  const message = `Cannot reach the broker at ${where}: ${cause.code ?? cause.message}`;
+  return new RegistrationError("broker_unreachable", message, { cause, retryable: true, details });
+}
+
+const CLOCK = /CERT_(HAS_EXPIRED|NOT_YET_VALID)|\b(Expired|NotValidYet)\b/;
+const UNTRUSTED = /UNABLE_TO_|SELF_SIGNED|CERT_|INVALID_(CA|PURPOSE)|UnknownIssuer|invalid peer certificate/;
+
+function classifyTls(cause: NodeJS.ErrnoException, where: string): RegistrationError {
+  const details = { step: "tls", reason: cause.code };
+  const reason = `${cause.code ?? ""} ${cause.message}`;
+  if (cause.code === "ERR_TLS_CERT_ALTNAME_INVALID" || /NotValidForName/.test(reason)) {
+    const message = `Cannot trust the server at ${where}: its certificate is for another name`;
+    return new RegistrationError("broker_name_mismatch", message, { cause, details });
+  }
+  if (CLOCK.test(reason)) {
+    const message =
+      `Cannot trust the server at ${where}: its certificate is not valid now; compare this host's clock`;
+    return new RegistrationError("broker_untrusted", message, { cause, details });
+  }
+  if (UNTRUSTED.test(reason)) {
+    const message = `Cannot trust the server at ${where}: ${cause.message}`;
+    return new RegistrationError("broker_untrusted", message, { cause, details });
+  }
+  return new RegistrationError("tls_failed", `Cannot speak TLS with ${where}: ${cause.message}`, {
+    cause,
+    details,
+  });
+}

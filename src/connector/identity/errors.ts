@@ -1,0 +1,58 @@
+import { type ErrorOptions, SallyportError } from "../../platform/error.ts";
+
+/** Codes of `StateError`. */
+export const STATE_CODES = [
+  "state_not_registered",
+  "state_unreadable",
+  "state_unwritable",
+  "state_permissions",
+  "state_damaged",
+  "state_key_mismatch",
+  "state_in_use",
+  "certificate_expired",
+  "certificate_not_yet_valid",
+] as const;
+
+/** One of `STATE_CODES`. */
+export type StateCode = (typeof STATE_CODES)[number];
+
+/** The connector's state folder, or the identity in it, cannot be used. */
+export class StateError extends SallyportError<StateCode> {
+  constructor(code: StateCode, message: string, options: ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}
+
+/** Codes of `RegistrationError`, beside those of `parseEnrolmentToken` and `StateError`. */
+export const REGISTRATION_CODES = [
+  "already_registered",
+  "broker_unresolvable",
+  "broker_unreachable",
+  "broker_timeout",
+  "broker_lost",
+  "broker_untrusted",
+  "broker_name_mismatch",
+  "ca_fingerprint_mismatch",
+  "tls_failed",
+  "token_unknown",
+  "token_expired",
+  "token_used",
+  "token_revoked",
+  "csr_invalid",
+  "connector_disabled",
+  "source_limited",
+  "enrolment_busy",
+  "enrolment_refused",
+  "enrolment_answer_invalid",
+  "registration_aborted",
+] as const;
+
+/** One of `REGISTRATION_CODES`. */
+export type RegistrationCode = (typeof REGISTRATION_CODES)[number];
+
+/** A connector could not be registered. `details.step` says how far it came: `connect`, `tls`, `answer`. */
+export class RegistrationError extends SallyportError<RegistrationCode> {
+  constructor(code: RegistrationCode, message: string, options: ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}

@@ -1,0 +1,52 @@
+import { chmod, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { once } from "node:events";
+import { StatusError } from "./errors.ts";
+
+/** Bytes of the longest socket path that every system accepts (sun_path in unix(7) has 108 with its end, macOS 104). */
+const MAX_PATH_BYTES = 103;
+
+/**
+ * Answers `GET /` on a local socket (0600) with `snapshot()` as JSON, until disposed. Only the holder of the state
+ * folder's lock may call it: a socket left by a killed process is replaced. Throws `status_unavailable`.
+ */
+export async function serveStatus(path: string, snapshot: () => unknown): Promise<AsyncDisposable> {
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+    throw new StatusError(
+      "status_unavailable",
+      `Cannot offer status at "${path}": the path is too long for a socket`,
+    );
+  }
+  const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, (request, response) => {
+    const known = request.method === "GET" && request.url === "/";
+    response.writeHead(known ? 200 : 404, { "content-type": "application/json", connection: "close" });
+    response.end(known ? JSON.stringify(snapshot()) : "{}");
+  });
+  server.maxConnections = 16;
+  try {
+    await remove(path);
+    server.listen(path);
+    await once(server, "listening");
+    if (process.platform !== "win32") await chmod(path, 0o600);
+  } catch (cause) {
+    server.close();
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StatusError("status_unavailable", `Cannot offer status at "${path}": ${reason}`, { cause });
+  }
+  // It must never keep the process alive, nor end it.
+  server.unref();
+  server.on("error", () => {});
+  return { [Symbol.asyncDispose]: () => stop(server, path) };
+}
+
+async function stop(server: Server, path: string): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeAllConnections();
+  await closed;
+  await remove(path);
+}
+
+async function remove(path: string): Promise<void> {
+  if (process.platform !== "win32") await rm(path, { force: true });
+}
