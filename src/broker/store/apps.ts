@@ -1,6 +1,6 @@
 import type { AppSettings } from "../model.ts";
 import { changedSettings, toApp, toAppColumns } from "./app_row.ts";
-import type { Database, Queries } from "./database.ts";
+import type { Database, Mutation, Queries } from "./database.ts";
 import { checkVersion, notFound, StoreError } from "./errors.ts";
 import { externalUrlKey } from "./external_url.ts";
 import { rowsToAsk, toPage } from "./page.ts";
@@ -24,9 +24,10 @@ export function appCalls(
     getApp: (id) => database.read(async (db) => toApp(await appRow(db, id))),
 
     createApp: (actor, settings) =>
-      database.write(async ({ db, now, createId, audit, notify }) => {
+      database.write(async (mutation) => {
+        const { db, now, createId, audit, notify } = mutation;
         const id = createId();
-        const revision = await nextRevision(db, settings.groupId);
+        const revision = await nextRevision(mutation, settings.groupId);
         await claimName(db, id, settings.name);
         const row: AppTable = { ...newRecord(id, now), ...toAppColumns(settings), revision };
         await db.insertInto("apps").values(row).execute();
@@ -37,14 +38,15 @@ export function appCalls(
       }),
 
     updateApp: (actor, id, patch, expectedVersion) =>
-      database.write(async ({ db, now, audit, notify }) => {
+      database.write(async (mutation) => {
+        const { db, now, audit, notify } = mutation;
         const before = await appRow(db, id);
         checkVersion("app", before, expectedVersion);
         const settings = merge(toApp(before), patch);
         const details = changedSettings(before, settings);
         if (Object.keys(details).length === 0) return toApp(before);
         const moved = settings.groupId !== before.group_id;
-        const revision = await nextRevision(db, settings.groupId);
+        const revision = await nextRevision(mutation, settings.groupId);
         const after: AppTable = {
           ...before,
           ...toAppColumns(settings),
@@ -54,18 +56,19 @@ export function appCalls(
         if (details.name !== undefined) await claimName(db, id, settings.name);
         await db.updateTable("apps").set(after).where("id", "=", id).execute();
         if (details.externalUrls !== undefined) await claimUrls(db, id, settings.externalUrls);
-        await markGraves(db, before, after);
+        await markGraves(mutation, before, after);
         await audit(actor, "app.update", id, details);
         notify({ kind: "apps", groupIds: moved ? [before.group_id, after.group_id] : [after.group_id] });
         return toApp(after);
       }),
 
     deleteApp: (actor, id, expectedVersion) =>
-      database.write(async ({ db, audit, notify }) => {
+      database.write(async (mutation) => {
+        const { db, audit, notify } = mutation;
         const row = await appRow(db, id);
         checkVersion("app", row, expectedVersion);
         await db.deleteFrom("apps").where("id", "=", id).execute();
-        const revision = await nextRevision(db, row.group_id);
+        const revision = await nextRevision(mutation, row.group_id);
         if (row.enabled === 1) await buryApp(db, row.group_id, id, revision);
         await audit(actor, "app.delete", id, { name: row.name, groupId: row.group_id });
         notify({ kind: "apps", groupIds: [row.group_id] });
@@ -86,9 +89,10 @@ function merge(settings: AppSettings, patch: Partial<AppSettings>): AppSettings 
 }
 
 /** An app leaves a tombstone in a group when that group's connectors knew it and no longer may. */
-async function markGraves(db: Queries, before: AppTable, after: AppTable): Promise<void> {
+async function markGraves(mutation: Mutation, before: AppTable, after: AppTable): Promise<void> {
+  const { db } = mutation;
   const moved = before.group_id !== after.group_id;
-  const revisionBefore = moved ? await nextRevision(db, before.group_id) : after.revision;
+  const revisionBefore = moved ? await nextRevision(mutation, before.group_id) : after.revision;
   if (before.enabled === 1 && (moved || after.enabled === 0)) {
     await buryApp(db, before.group_id, before.id, revisionBefore);
   }

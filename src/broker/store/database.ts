@@ -9,6 +9,7 @@ import { createId } from "./id.ts";
 import { migrate } from "./migrate.ts";
 import type { Migration } from "./migrations.ts";
 import type { Change } from "./port.ts";
+import { DEFAULT_MAX_TOMBSTONES } from "./revisions.ts";
 import type { Schema } from "./schema.ts";
 
 /** Queries of a transaction or snapshot. */
@@ -18,6 +19,8 @@ export type Queries = Kysely<Schema>;
 export interface Mutation {
   readonly db: Queries;
   readonly now: Timestamp;
+  /** Tombstones to keep for each group. */
+  readonly maxTombstones: number;
   /** A new record id. */
   createId(): string;
   /** Writes the audit entry into the same transaction. `details`: changed fields, secrets masked. */
@@ -31,6 +34,13 @@ export interface Mutation {
   notify(change: Change): void;
 }
 
+/** What a database needs beside its file. */
+export interface DatabaseOptions {
+  clock: { now(): Timestamp };
+  log?: Log;
+  maxTombstones?: number;
+}
+
 /**
  * The two ways into the file. Changes go through one connection, one transaction after the other; reads through a
  * second, each on a snapshot of what is committed, so that they wait for no change.
@@ -41,12 +51,15 @@ export class Database {
   readonly #clock: { now(): Timestamp };
   readonly #writer: Queries;
   readonly #reader: Queries;
+  readonly #maxTombstones: number;
   #closed: Promise<void> | null = null;
 
-  constructor({ writer, reader }: Connections, clock: { now(): Timestamp }, log: Log = silentLog) {
+  constructor({ writer, reader }: Connections, options: DatabaseOptions) {
+    const { clock, log = silentLog, maxTombstones = DEFAULT_MAX_TOMBSTONES } = options;
     this.log = log;
     this.feed = new ChangeFeed(log);
     this.#clock = clock;
+    this.#maxTombstones = maxTombstones;
     this.#writer = new Kysely({ dialect: nodeSqliteDialect(writer, "BEGIN IMMEDIATE") });
     this.#reader = new Kysely({ dialect: nodeSqliteDialect(reader, "BEGIN") });
   }
@@ -114,6 +127,7 @@ export class Database {
     return {
       db,
       now,
+      maxTombstones: this.#maxTombstones,
       createId: () => createId(now),
       notify: (change) => void changes.push(change),
       audit: async (actor, action, target, details) => {

@@ -102,7 +102,7 @@ async function prepare(
   clock: { now(): Timestamp },
   migrations: readonly Migration[],
 ): Promise<void> {
-  const probe = new Database(openConnections(path, 0), clock);
+  const probe = new Database(openConnections(path, 0), { clock });
   try {
     await probe.migrate(migrations, "existing");
     await probe.write(async ({ db, now, audit, createId }) => {

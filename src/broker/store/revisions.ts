@@ -1,17 +1,18 @@
-import type { Queries } from "./database.ts";
+import type { Mutation, Queries } from "./database.ts";
 import { notFound } from "./errors.ts";
 
 /** Tombstones kept for each group: about how many removals a connector may miss before it is sent everything. */
-export const MAX_TOMBSTONES = 4_096;
-/** Revisions between two looks at the number of tombstones, so that a removal costs the same whatever their number. */
-const COMPACT_EVERY = 256;
+export const DEFAULT_MAX_TOMBSTONES = 4_096;
+/** Tombstones are counted each time that this part of the limit may have been added: seldom, so a removal stays cheap. */
+const COUNTED_PART = 1 / 16;
 
 /** Counts a group's configuration revision up and gives the new one. Throws `not_found`. */
-export async function nextRevision(db: Queries, groupId: string): Promise<number> {
+export async function nextRevision({ db, maxTombstones }: Mutation, groupId: string): Promise<number> {
   const row = await db.updateTable("groups").set((e) => ({ revision: e("revision", "+", 1) }))
     .where("id", "=", groupId).returning("revision").executeTakeFirst();
   if (row === undefined) throw notFound("group", groupId);
-  if (row.revision % COMPACT_EVERY === 0) await compact(db, groupId);
+  const compactEvery = Math.ceil(maxTombstones * COUNTED_PART);
+  if (row.revision % compactEvery === 0) await compact(db, groupId, maxTombstones);
   return row.revision;
 }
 
@@ -27,13 +28,13 @@ export async function unburyApp(db: Queries, groupId: string, appId: string): Pr
 }
 
 /** Drops the oldest tombstones beyond the limit and raises the floor below which changes are no longer known. */
-async function compact(db: Queries, groupId: string): Promise<void> {
+async function compact(db: Queries, groupId: string, maxTombstones: number): Promise<void> {
   const newestToDrop = await db.selectFrom("app_tombstones").select("revision").where(
     "group_id",
     "=",
     groupId,
   )
-    .orderBy("revision", "desc").limit(1).offset(MAX_TOMBSTONES).executeTakeFirst();
+    .orderBy("revision", "desc").limit(1).offset(maxTombstones).executeTakeFirst();
   if (newestToDrop === undefined) return;
   await db.deleteFrom("app_tombstones").where("group_id", "=", groupId)
     .where("revision", "<=", newestToDrop.revision).execute();

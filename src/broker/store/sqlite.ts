@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { type Log, silentLog } from "../../platform/log.ts";
+import type { Log } from "../../platform/log.ts";
 import type { Timestamp } from "../model.ts";
 import { adminTokenCalls } from "./admin_tokens.ts";
 import { appChangeCalls } from "./app_changes.ts";
@@ -27,6 +27,8 @@ export interface StoreOptions {
   log?: Log;
   /** How long to wait for a lock that another process holds, in milliseconds; nothing else runs meanwhile. */
   lockTimeoutMs?: number;
+  /** Removed apps remembered for each group, so that a connector that was away learns of them one by one. */
+  maxTombstones?: number;
   /** Steps to the newest schema: other ones only in tests. */
   migrations?: readonly Migration[];
 }
@@ -36,11 +38,11 @@ export interface StoreOptions {
  * going on), `store_unavailable`, `store_file_failed`.
  */
 export async function openStore(options: StoreOptions): Promise<Store & AsyncDisposable> {
-  const { path, clock = Date, log = silentLog, lockTimeoutMs = 250, migrations = MIGRATIONS } = options;
+  const { path, clock = Date, lockTimeoutMs = 250, migrations = MIGRATIONS } = options;
   if (await createPrivateFile(path)) await syncToDisk(dirname(path));
   const lock = lockStore(path, "shared");
   try {
-    const database = new Database(openConnections(path, lockTimeoutMs), clock, log);
+    const database = new Database(openConnections(path, lockTimeoutMs), { ...options, clock });
     try {
       await database.migrate(migrations);
       await database.read(async () => {});
