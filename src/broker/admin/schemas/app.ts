@@ -112,3 +112,8 @@ export function toApp(app: App): z.infer<typeof appSchema> {
     revision,
   };
 }
+
+/** An app in answers, and what makes or changes one. */
+export type AppAnswer = z.infer<typeof appSchema>;
+export type AppInput = z.input<typeof appInput>;
+export type AppPatch = z.input<typeof appPatch>;

@@ -20,3 +20,6 @@ export const auditSchema = z.object({
 export function toAudit(entry: AuditEntry): z.infer<typeof auditSchema> {
   return { ...entry, at: toMoment(entry.at), details: { ...entry.details } };
 }
+
+/** An audit entry in answers. */
+export type AuditAnswer = z.infer<typeof auditSchema>;

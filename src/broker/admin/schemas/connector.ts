@@ -98,3 +98,6 @@ function toTunnel(tunnel: LiveTunnel): z.infer<typeof tunnelSchema> {
   const { softwareVersion, connectedAt, ...rest } = tunnel;
   return { ...rest, version: softwareVersion, connectedAt: toMoment(connectedAt) };
 }
+
+/** A connector in answers. */
+export type ConnectorAnswer = z.infer<typeof connectorSchema>;

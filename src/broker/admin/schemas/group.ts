@@ -17,3 +17,6 @@ export const groupInput = z.strictObject({ name: nameText.openapi({ example: "Be
 export function toGroup(group: Group): z.infer<typeof groupSchema> {
   return { ...toRecord(group), name: group.name };
 }
+
+/** A group in answers. */
+export type GroupAnswer = z.infer<typeof groupSchema>;

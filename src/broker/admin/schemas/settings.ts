@@ -21,3 +21,7 @@ export const settingsSchema = z.object({
 
 /** What changes settings: what is not named stays. */
 export const settingsPatch = z.strictObject(shape).partial().openapi("SettingsPatch");
+
+/** Settings in answers, and what changes them. */
+export type SettingsAnswer = z.infer<typeof settingsSchema>;
+export type SettingsPatch = z.input<typeof settingsPatch>;

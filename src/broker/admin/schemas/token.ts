@@ -79,3 +79,9 @@ export function toAdminToken(token: AdminToken): z.infer<typeof adminTokenSchema
     revokedAt: toMomentOrNull(token.revokedAt),
   };
 }
+
+/** Tokens in answers; the new ones with their text. */
+export type EnrolmentTokenAnswer = z.infer<typeof enrolmentTokenSchema>;
+export type NewEnrolmentTokenAnswer = z.infer<typeof newEnrolmentTokenSchema>;
+export type AdminTokenAnswer = z.infer<typeof adminTokenSchema>;
+export type NewAdminTokenAnswer = z.infer<typeof newAdminTokenSchema>;

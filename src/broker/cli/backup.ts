@@ -1,0 +1,104 @@
+import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { syncFolder } from "../../platform/atomic_file.ts";
+import { dataFolder } from "../data_folder.ts";
+import { backupStore } from "../store/backup.ts";
+import { restoreStore } from "../store/restore.ts";
+import { CommandError } from "./errors.ts";
+
+/** What a restore put aside: nothing where there was nothing. */
+export interface RestoreResult {
+  replacedStore: string | null;
+  replacedCa: string | null;
+}
+
+/**
+ * Copies everything a broker is made of (store, CA, first admin token) into a new folder, also while it runs. The
+ * folder has its name only when it is whole. Throws `backup_failed` and the store's codes.
+ */
+export async function backupDataFolder(dataDir: string, to: string): Promise<void> {
+  const from = dataFolder(dataDir);
+  const target = resolve(to);
+  if (!await exists(from.store)) {
+    throw new CommandError("backup_failed", `Cannot back up "${dataDir}": there is no store in it`);
+  }
+  if (await exists(target)) throw new CommandError("backup_failed", `Cannot back up to "${to}": it exists`);
+  const unfinished = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.partial`);
+  try {
+    await step("back up", to, () => mkdir(unfinished, { recursive: true, mode: 0o700 }));
+    const copy = dataFolder(unfinished);
+    await backupStore(from.store, copy.store);
+    await step("back up", to, async () => {
+      await copyFolder(from.ca, copy.ca);
+      if (await exists(from.adminToken)) {
+        await copyFile(from.adminToken, copy.adminToken, constants.COPYFILE_EXCL);
+      }
+      await syncFolder(unfinished);
+      await rename(unfinished, target);
+      await syncFolder(dirname(target));
+    });
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Puts a backup in the place of a data folder's store and CA; both replaced stay beside. Throws `restore_refused`,
+ * `store_in_use` while a broker runs on the folder, and the store's other codes.
+ */
+export async function restoreDataFolder(backup: string, dataDir: string): Promise<RestoreResult> {
+  const from = dataFolder(backup);
+  const to = dataFolder(dataDir);
+  if (!await exists(from.store) || !await exists(from.ca)) {
+    throw new CommandError("restore_refused", `Cannot restore "${backup}": it is no backup made by "backup"`);
+  }
+  // A name that the broker clears away at its next start, should this be cut off.
+  const staged = join(dataDir, `ca.${randomBytes(6).toString("hex")}.new`);
+  try {
+    await step("restore", backup, async () => {
+      await mkdir(dataDir, { recursive: true, mode: 0o700 });
+      await copyFolder(from.ca, staged);
+    });
+    const { replaced: replacedStore } = await restoreStore(from.store, to.store);
+    return await step("restore", backup, async () => {
+      const replacedCa = await exists(to.ca) ? `${to.ca}.replaced-${fileTime(Date.now())}` : null;
+      if (replacedCa !== null) await rename(to.ca, replacedCa);
+      await rename(staged, to.ca);
+      if (await exists(from.adminToken)) await copyFile(from.adminToken, to.adminToken);
+      await syncFolder(dataDir);
+      return { replacedStore, replacedCa };
+    });
+  } finally {
+    await rm(staged, { recursive: true, force: true });
+  }
+}
+
+/** A moment as it may stand in a file's name. */
+export function fileTime(at: number): string {
+  return new Date(at).toISOString().replace(/[:.]/g, "-");
+}
+
+/** The authority's files: small, flat, private. */
+async function copyFolder(from: string, to: string): Promise<void> {
+  await mkdir(to, { mode: 0o700 });
+  for (const name of await readdir(from)) {
+    if (name.endsWith(".pem")) await copyFile(join(from, name), join(to, name), constants.COPYFILE_EXCL);
+  }
+  await syncFolder(to);
+}
+
+async function step<T>(action: "back up" | "restore", path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const code = action === "back up" ? "backup_failed" : "restore_refused";
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CommandError(code, `Cannot ${action} "${path}": ${why}`, { cause });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(() => true, () => false);
+}

@@ -1,0 +1,46 @@
+import type { Command } from "commander";
+import type { SettingsAnswer, SettingsPatch } from "../../admin/schemas/settings.ts";
+import { addClientCommand, onOff } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { UsageError } from "../errors.ts";
+import { facts } from "../table.ts";
+
+/** `settings ...` */
+export function addSettingsCommands(program: Command, context: CliContext): void {
+  const settings = program.command("settings").description("what can be changed while the broker runs");
+
+  addClientCommand(settings, context, {
+    usage: "show",
+    about: "show the settings",
+    example: "sallyport-broker settings show",
+  }, async (client) => {
+    const found = await client.get<SettingsAnswer>("settings");
+    return { json: found, text: describe(found) };
+  });
+
+  addClientCommand<SettingsPatch>(settings, context, {
+    usage: "set",
+    about: "change settings: what is not named stays",
+    example: "sallyport-broker settings set --desired-connector-version 1.2.3",
+  }, async (client, { latestVersion, desiredConnectorVersion, sessionLog, logLevel }) => {
+    const patch: SettingsPatch = { latestVersion, desiredConnectorVersion, sessionLog, logLevel };
+    if (Object.values(patch).every((value) => value === undefined)) {
+      throw new UsageError("usage_invalid", "Cannot change settings: nothing to change was given");
+    }
+    const changed = await client.patch<SettingsAnswer>("settings", patch);
+    return { json: changed, text: `Changed the settings.\n${describe(changed)}` };
+  })
+    .option("--latest-version <version>", "newest released version; empty when unknown")
+    .option("--desired-connector-version <version>", "version that connectors should run; empty for any")
+    .option("--session-log <on|off>", "one log line an exchange", onOff)
+    .option("--log-level <level>", "debug, info, warn or error");
+}
+
+function describe(settings: SettingsAnswer): string {
+  return facts([
+    ["latest version", settings.latestVersion],
+    ["desired connector version", settings.desiredConnectorVersion],
+    ["session log", settings.sessionLog ? "on" : "off"],
+    ["log level", settings.logLevel],
+  ]);
+}

@@ -1,0 +1,74 @@
+import type { Command } from "commander";
+import type { EnrolmentTokenAnswer, NewEnrolmentTokenAnswer } from "../../admin/schemas/token.ts";
+import { addClientCommand, durationSeconds, wholeNumber } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { table, when } from "../table.ts";
+import { findGroup } from "./groups.ts";
+
+interface CreateOptions {
+  group?: string;
+  uses?: number;
+  ttl?: number;
+  description?: string;
+}
+
+/** `token ...` */
+export function addTokenCommands(program: Command, context: CliContext): void {
+  const token = program.command("token").description("permissions to enrol a connector");
+
+  addClientCommand<CreateOptions>(token, context, {
+    usage: "create",
+    about: "create an enrolment token; it is shown once",
+    example: "sallyport-broker token create --group Berlin --uses 2 --ttl 24h",
+  }, async (client, { group, uses, ttl, description }) => {
+    const made = await client.post<NewEnrolmentTokenAnswer>("enrolment-tokens", {
+      groupId: group === undefined ? undefined : (await findGroup(client, group)).id,
+      maxUses: uses,
+      ttlSeconds: ttl,
+      description,
+    });
+    const text = [
+      `Created enrolment token ${made.id}: ${made.maxUses} use(s), until ${
+        when(made.expiresAt)
+      }. It is shown only now:`,
+      "",
+      made.token,
+      "",
+      "Next, on the connector's host:",
+      `  SALLYPORT_TOKEN=${made.token} sallyport-connector register`,
+      "  sallyport-connector run",
+    ];
+    return { json: made, text: text.join("\n") };
+  })
+    .option("--group <group>", "group that the connector joins (default: Default)")
+    .option("--uses <number>", "how many connectors may use it (default: 1)", wholeNumber)
+    .option("--ttl <duration>", "how long it can be used, e.g. 30m, 24h, 7d (default: 24h)", durationSeconds)
+    .option("--description <text>", "a note for administrators");
+
+  addClientCommand(token, context, {
+    usage: "list",
+    about: "list enrolment tokens",
+    example: "sallyport-broker token list",
+  }, async (client) => {
+    const tokens = await client.list<EnrolmentTokenAnswer>("enrolment-tokens");
+    const rows = tokens.map((t) => [
+      t.id,
+      t.status,
+      t.groupId,
+      `${t.uses}/${t.maxUses}`,
+      when(t.expiresAt),
+      t.description,
+    ]);
+    const head = ["ID", "STATUS", "GROUP ID", "USES", "EXPIRES", "DESCRIPTION"];
+    return { json: tokens, text: table(head, rows, "No token. Next: sallyport-broker token create") };
+  });
+
+  addClientCommand(token, context, {
+    usage: "revoke <id>",
+    about: "revoke an enrolment token; connectors that used it stay",
+    example: "sallyport-broker token revoke TOKEN_ID",
+  }, async (client, _options, id) => {
+    const revoked = await client.delete<EnrolmentTokenAnswer>(`enrolment-tokens/${encodeURIComponent(id!)}`);
+    return { json: revoked, text: `Revoked enrolment token ${id}.` };
+  });
+}
