@@ -1,0 +1,63 @@
+import { atLeast, type Row } from "../row.ts";
+import type { Moved } from "../load/download.ts";
+import type { Load } from "../stage/load.ts";
+import { LARGE_BYTES } from "../stage/nginx.ts";
+import { contenders, inTurns, productLine } from "./turns.ts";
+
+/** A row of large bodies. */
+interface BulkRow {
+  name: string;
+  summary: string;
+  move(load: Load, origin: string, forMs: number): Promise<Moved>;
+}
+
+function bulkRow({ name, summary, move }: BulkRow): Row {
+  return {
+    name,
+    summary,
+    async run(context) {
+      const load = await context.stage.load();
+      const forMs = context.quick ? 700 : 3_000;
+      const lines = await inTurns(
+        context,
+        name,
+        await contenders(context, true),
+        async ({ origin }, warmUp) => {
+          const { bytes, ms } = await move(load, origin, warmUp ? 0 : forMs);
+          return { work: bytes / LARGE_BYTES * 1000, figures: { "MB/s": bytes / 1e3 / ms } };
+        },
+      );
+      return {
+        title: summary,
+        cpuUnit: "ms/100 MB",
+        lines,
+        bars: [atLeast("MB/s", productLine(lines).ratio!, 0.4, "x Node hop")],
+        notes: [],
+      };
+    },
+  };
+}
+
+const downloads = (clients: number) => (load: Load, origin: string, forMs: number) =>
+  load.download({ url: `${origin}/large`, bytes: LARGE_BYTES, clients, forMs });
+
+/** One large download. */
+export const download: Row = bulkRow({
+  name: "download",
+  summary: "100 MB download, one client",
+  move: downloads(1),
+});
+
+/** Large downloads side by side. */
+export const downloads8: Row = bulkRow({
+  name: "downloads",
+  summary: "100 MB download, eight clients at once",
+  move: downloads(8),
+});
+
+/** One large upload. */
+export const upload: Row = bulkRow({
+  name: "upload",
+  summary: "100 MB upload, one client",
+  move: (load, origin, forMs) => load.upload({ url: `${origin}/upload`, bytes: LARGE_BYTES, forMs }),
+});

@@ -1,0 +1,37 @@
+import type { BurstOptions } from "../load/burst.ts";
+import type { DownloadOptions, Moved } from "../load/download.ts";
+import type { ProbeOptions } from "../load/probe.ts";
+import type { SlowReaderOptions } from "../load/slow_readers.ts";
+import type { UploadOptions } from "../load/upload.ts";
+import { Worker } from "./worker.ts";
+
+/** Clients in a process of their own. */
+export interface Load {
+  download(options: DownloadOptions): Promise<Moved>;
+  upload(options: UploadOptions): Promise<Moved>;
+  /** Milliseconds to each first byte. */
+  burst(options: BurstOptions): Promise<number[]>;
+  /** Milliseconds to each head. */
+  probe(options: ProbeOptions): Promise<number[]>;
+  slowReaders(options: SlowReaderOptions): Promise<void>;
+  /** How many had lost their connection. */
+  stopSlowReaders(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Most a probe may take beyond its own duration, in milliseconds. */
+const GRACE_MS = 60_000;
+
+/** Starts the process. */
+export function startLoad(): Load {
+  const worker = new Worker("load/main.ts");
+  return {
+    download: (options) => worker.call("download", options, options.forMs + 4 * GRACE_MS),
+    upload: (options) => worker.call("upload", options, options.forMs + 4 * GRACE_MS),
+    burst: (options) => worker.call("burst", options),
+    probe: (options) => worker.call("probe", options, options.forMs + GRACE_MS),
+    slowReaders: (options) => worker.call("slowReaders", options),
+    stopSlowReaders: () => worker.call("stopSlowReaders"),
+    stop: () => worker.stop(),
+  };
+}

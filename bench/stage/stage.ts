@@ -1,0 +1,82 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { LinkOptions } from "../relay/link.ts";
+import { type Load, startLoad } from "./load.ts";
+import { type Nginx, startBackend, startNginxHop } from "./nginx.ts";
+import { type NodeHop, startNodeHop } from "./node_hop.ts";
+import { type Product, startProduct } from "./product.ts";
+
+/** Something between wrk and the backend whose cost is measured. */
+export interface Contender {
+  name: string;
+  origin: string;
+  /** Its processes, by what they are called in the table. */
+  processes: Readonly<Record<string, number>>;
+}
+
+/** All that a row may use; parts start when first asked for and stop together. */
+export class Stage implements AsyncDisposable {
+  #folder: string;
+  #things: AsyncDisposableStack;
+  #started = new Map<string, Promise<unknown>>();
+  #products = 0;
+
+  private constructor(folder: string, things: AsyncDisposableStack) {
+    this.#folder = folder;
+    this.#things = things;
+  }
+
+  /** An empty stage in a temporary folder of its own. */
+  static async create(): Promise<Stage> {
+    const folder = await mkdtemp(join(tmpdir(), "sallyport-bench-"));
+    const things = new AsyncDisposableStack();
+    things.defer(() => rm(folder, { recursive: true, force: true }));
+    return new Stage(folder, things);
+  }
+
+  backend(): Promise<Nginx> {
+    return this.#once("backend", () => startBackend(join(this.#folder, "backend")));
+  }
+
+  load(): Promise<Load> {
+    return this.#once("load", () => Promise.resolve(startLoad()));
+  }
+
+  nodeHop(): Promise<NodeHop> {
+    return this.#once("node hop", async () => startNodeHop((await this.backend()).origin));
+  }
+
+  nginxHop(): Promise<Nginx> {
+    return this.#once(
+      "nginx hop",
+      async () => startNginxHop(join(this.#folder, "hop"), (await this.backend()).origin),
+    );
+  }
+
+  /** The product with nothing between its programs, shared by all rows. */
+  product(): Promise<Product> {
+    return this.#once("product", () => this.freshProduct(null));
+  }
+
+  /** Another product, the caller's own to stop. */
+  async freshProduct(line: LinkOptions | null): Promise<Product> {
+    const { origin } = await this.backend();
+    return startProduct(join(this.#folder, `product-${++this.#products}`), origin, line);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#things.disposeAsync();
+  }
+
+  #once<T extends { stop(): Promise<void> }>(name: string, start: () => Promise<T>): Promise<T> {
+    const started = this.#started.get(name) as Promise<T> | undefined;
+    if (started !== undefined) return started;
+    const starting = start().then((thing) => {
+      this.#things.defer(() => thing.stop());
+      return thing;
+    });
+    this.#started.set(name, starting);
+    return starting;
+  }
+}
