@@ -29,8 +29,8 @@ export class SourceLimit {
 
   /** Milliseconds until `address` may try again; 0: now. */
   waitMs(address: string, now: number): number {
-    const left = this.#left(networkOf(address), now);
-    return left < this.#burst ? 0 : Math.ceil((left - this.#burst + 1) * this.#refillMs);
+    const excess = this.#left(networkOf(address), now) - (this.#burst - 1);
+    return Math.max(0, Math.ceil(excess * this.#refillMs));
   }
 
   /** Notes a wrong secret from `address`. */

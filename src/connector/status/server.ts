@@ -1,5 +1,5 @@
 import { chmod, rm } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import { once } from "node:events";
 import { StatusError } from "./errors.ts";
 
@@ -18,9 +18,9 @@ export async function serveStatus(path: string, snapshot: () => unknown): Promis
     );
   }
   const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, (request, response) => {
-    const known = request.method === "GET" && request.url === "/";
-    response.writeHead(known ? 200 : 404, { "content-type": "application/json", connection: "close" });
-    response.end(known ? JSON.stringify(snapshot()) : "{}");
+    const [status, body] = answer(request, snapshot);
+    response.writeHead(status, { "content-type": "application/json", connection: "close" });
+    response.end(body);
   });
   server.maxConnections = 16;
   try {
@@ -37,6 +37,16 @@ export async function serveStatus(path: string, snapshot: () => unknown): Promis
   server.unref();
   server.on("error", () => {});
   return { [Symbol.asyncDispose]: () => stop(server, path) };
+}
+
+/** A status that cannot be told must not end the connector. */
+function answer({ method, url }: IncomingMessage, snapshot: () => unknown): [status: number, body: string] {
+  if (method !== "GET" || url !== "/") return [404, "{}"];
+  try {
+    return [200, JSON.stringify(snapshot())];
+  } catch (error) {
+    return [500, JSON.stringify({ error: String(error) })];
+  }
 }
 
 async function stop(server: Server, path: string): Promise<void> {
