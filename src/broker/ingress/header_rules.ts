@@ -1,0 +1,87 @@
+/** What happens to a header on its way through. */
+export type HeaderRule = "keep" | "drop" | "connection" | "host" | "length" | "coding" | "cookie";
+
+/** How many different spellings of names are remembered; others are looked up each time. */
+const MOST_REMEMBERED = 4096;
+
+/** RFC 9110 section 7.6.1, and its forerunners: these speak of one connection and end with it. */
+const HOP_BY_HOP = [
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "upgrade",
+  "http2-settings",
+] as const;
+
+const REQUEST_RULES: Record<string, HeaderRule> = {
+  ...Object.fromEntries(HOP_BY_HOP.map((name) => [name, "drop" as const])),
+  connection: "connection",
+  "transfer-encoding": "coding",
+  "content-length": "length",
+  host: "host",
+  cookie: "cookie",
+  // Said anew by the broker: what comes from outside is not to be believed.
+  forwarded: "drop",
+  "x-forwarded-for": "drop",
+  "x-forwarded-host": "drop",
+  "x-forwarded-proto": "drop",
+  "x-forwarded-port": "drop",
+  "x-real-ip": "drop",
+};
+
+const RESPONSE_RULES: Record<string, HeaderRule> = {
+  ...Object.fromEntries(HOP_BY_HOP.map((name) => [name, "drop" as const])),
+  connection: "connection",
+  "transfer-encoding": "coding",
+  "content-length": "length",
+};
+
+/** Says by name what to do with a header, in any spelling; remembers spellings, so that the usual ones cost one look-up. */
+export class HeaderRules {
+  readonly #rules: Readonly<Record<string, HeaderRule>>;
+  readonly #remembered = new Map<string, HeaderRule>();
+
+  constructor(rules: Readonly<Record<string, HeaderRule>>) {
+    this.#rules = rules;
+  }
+
+  of(name: string): HeaderRule {
+    const known = this.#remembered.get(name);
+    if (known !== undefined) return known;
+    const lower = name.toLowerCase();
+    const rule = Object.hasOwn(this.#rules, lower) ? this.#rules[lower]! : "keep";
+    if (this.#remembered.size < MOST_REMEMBERED) this.#remembered.set(name, rule);
+    return rule;
+  }
+}
+
+/** Rules for requests of users. */
+export const requestRules: HeaderRules = new HeaderRules(REQUEST_RULES);
+
+/** Rules for responses of backends. */
+export const responseRules: HeaderRules = new HeaderRules(RESPONSE_RULES);
+
+/** Options that are no headers, and headers that a peer may not take away from the request. */
+const NOT_NOMINABLE = [
+  "close",
+  "keep-alive",
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "authorization",
+  "cookie",
+];
+
+/** Removes what `Connection` names (RFC 9110 section 7.6.1); rare, so it may take its time. */
+export function withoutNominated(headers: string[], connection: string): string[] {
+  const nominated = new Set(connection.toLowerCase().split(",").map((token) => token.trim()));
+  for (const name of NOT_NOMINABLE) nominated.delete(name);
+  if (nominated.size === 0) return headers;
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!nominated.has(headers[i]!.toLowerCase())) kept.push(headers[i]!, headers[i + 1]!);
+  }
+  return kept;
+}

@@ -1,0 +1,92 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
+import type { IngressCode } from "./error_table.ts";
+import { type ErrorPages, IngressExchange } from "./exchange.ts";
+import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { incomingHeaders } from "./response_headers.ts";
+
+/** An exchange with a user who speaks HTTP/1.1. */
+export class Http1Exchange extends IngressExchange {
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  readonly #pages: ErrorPages;
+  #listensForDrain = false;
+
+  constructor(
+    context: ExchangeContext,
+    target: ExchangeTarget,
+    pages: ErrorPages,
+    req: IncomingMessage,
+    res: ServerResponse,
+  ) {
+    super(context, target);
+    this.#req = req;
+    this.#res = res;
+    this.#pages = pages;
+    res.on("close", () => this.userClosed());
+  }
+
+  /** Sends the request on its way. */
+  start(backendTarget: string, headers: HeaderList, hasBody: boolean): void {
+    this.dispatch(this.#req.method!, backendTarget, headers, hasBody ? "body" : "nothing");
+  }
+
+  protected startBody(): void {
+    const req = this.#req;
+    req.on("data", (bytes: Buffer) => {
+      if (!this.sendBody(bytes)) req.pause();
+    });
+    req.on("end", () => this.sendBodyEnd(req.rawTrailers));
+    req.on("error", () => {}); // `close` of the response follows.
+  }
+
+  protected resumeBody(): void {
+    if (this.#req.isPaused()) this.#req.resume();
+  }
+
+  protected writeInformational(head: InformationalHead): void {
+    if (head.status === 100) this.#res.writeContinue();
+    else this.#res.writeInformation(head.status, head.headers);
+  }
+
+  protected writeHead(head: ResponseHead): void {
+    this.#res.writeHead(head.status, head.reason, incomingHeaders(head.headers));
+  }
+
+  protected writeBody(bytes: Buffer): boolean {
+    if (this.#res.write(bytes)) return true;
+    if (!this.#listensForDrain) {
+      this.#listensForDrain = true;
+      this.#res.on("drain", () => this.userDrained());
+    }
+    return false;
+  }
+
+  protected writeEnd(trailers: HeaderList): void {
+    if (trailers.length > 0) this.#res.addTrailers(pairs(trailers));
+    this.#res.end();
+  }
+
+  protected writeError(code: IngressCode): void {
+    const { status, headers, body } = this.#pages(
+      code,
+      this.target.requestId,
+      this.#req.headers.accept,
+      this.#req.method!,
+    );
+    this.noteStatus(status);
+    // What still comes of the request is read by nobody.
+    const close = this.#req.complete ? headers : [...headers, "Connection", "close"];
+    this.#res.writeHead(status, close as string[]).end(body);
+  }
+
+  protected breakOff(): void {
+    this.#res.destroy();
+  }
+}
+
+function pairs(list: HeaderList): [string, string][] {
+  const result: [string, string][] = [];
+  for (let i = 0; i < list.length; i += 2) result.push([list[i]!, list[i + 1]!]);
+  return result;
+}

@@ -1,0 +1,102 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
+import type { IngressCode } from "./error_table.ts";
+import { type ErrorPages, IngressExchange } from "./exchange.ts";
+import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { incomingHeaders, incomingHeadersOfStream } from "./response_headers.ts";
+
+/** An exchange with a user who speaks HTTP/2. */
+export class Http2Exchange extends IngressExchange {
+  readonly #stream: ServerHttp2Stream;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #pages: ErrorPages;
+  #trailers: HeaderList = [];
+
+  constructor(
+    context: ExchangeContext,
+    target: ExchangeTarget,
+    pages: ErrorPages,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+  ) {
+    super(context, target);
+    this.#stream = stream;
+    this.#headers = headers;
+    this.#pages = pages;
+    stream.on("close", () => this.userClosed());
+    stream.on("error", () => {}); // `close` follows, and says all that matters here.
+  }
+
+  /** Sends the request on its way. */
+  start(backendTarget: string, headers: HeaderList, hasBody: boolean): void {
+    this.dispatch(String(this.#headers[":method"]), backendTarget, headers, hasBody ? "body" : "nothing");
+  }
+
+  protected startBody(): void {
+    const stream = this.#stream;
+    let trailers: HeaderList = [];
+    stream.on("data", (bytes: Buffer) => {
+      if (!this.sendBody(bytes)) stream.pause();
+    });
+    stream.on("trailers", (_headers, _flags, raw: string[]) => trailers = raw);
+    // A reset by the peer may look like an end: only one that is not aborted is complete.
+    stream.on("end", () => {
+      if (!stream.aborted) this.sendBodyEnd(trailers);
+    });
+  }
+
+  protected resumeBody(): void {
+    if (this.#stream.isPaused()) this.#stream.resume();
+  }
+
+  protected writeInformational(head: InformationalHead): void {
+    this.#stream.additionalHeaders({ ":status": head.status, ...objectOf(head.headers) });
+  }
+
+  protected writeHead(head: ResponseHead): void {
+    const headers = incomingHeadersOfStream(head.status, head.headers);
+    const stream = this.#stream;
+    if (!head.hasBody) {
+      stream.respond(headers, { endStream: true });
+      return;
+    }
+    stream.respond(headers, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers(objectOf(this.#trailers)));
+    stream.on("drain", () => this.userDrained());
+  }
+
+  protected writeBody(bytes: Buffer): boolean {
+    return this.#stream.write(bytes);
+  }
+
+  protected writeEnd(trailers: HeaderList): void {
+    this.#trailers = trailers;
+    if (!this.#stream.writableEnded) this.#stream.end();
+  }
+
+  protected writeError(code: IngressCode): void {
+    const method = String(this.#headers[":method"]);
+    const page = this.#pages(code, this.target.requestId, this.#headers.accept, method);
+    this.noteStatus(page.status);
+    if (this.#stream.destroyed) return;
+    this.#stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
+    this.#stream.end(page.body);
+  }
+
+  protected breakOff(): void {
+    // Only this sends a reset: `close` with a code would end the body as if it were whole.
+    this.#stream.destroy(new Error("Backend broke off"));
+  }
+}
+
+function objectOf(list: HeaderList): Record<string, string | string[]> {
+  const kept = incomingHeaders([...list]);
+  const result: Record<string, string | string[]> = {};
+  for (let i = 0; i < kept.length; i += 2) {
+    const name = kept[i]!.toLowerCase();
+    const before = result[name];
+    if (before === undefined) result[name] = kept[i + 1]!;
+    else result[name] = Array.isArray(before) ? [...before, kept[i + 1]!] : [before, kept[i + 1]!];
+  }
+  return result;
+}

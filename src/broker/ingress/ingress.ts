@@ -1,0 +1,175 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+import type { IngressHandlers } from "../listener/handlers.ts";
+import { absoluteForm, canonicalAuthority, canonicalPath } from "./canonical.ts";
+import type { ClientFacts, ConnectionFacts, RequestFacts } from "./client_facts.ts";
+import { errorResponse } from "./error_page.ts";
+import type { IngressCode } from "./error_table.ts";
+import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { Http1Exchange } from "./http1_exchange.ts";
+import { Http2Exchange } from "./http2_exchange.ts";
+import { outgoingHeaders, outgoingHeadersOfStream } from "./request_headers.ts";
+import type { RequestIds } from "./request_id.ts";
+import { incomingHeadersOfStream } from "./response_headers.ts";
+import { backendTarget, type Route } from "./route.ts";
+import type { Router } from "./router.ts";
+
+/** Hosts that are the broker's own and not an app's. */
+export interface OwnHosts {
+  /** Serves enrolment; undefined on a listener where it is not offered. */
+  enrolment?: { name: string; onRequest: (req: IncomingMessage, res: ServerResponse) => void };
+  /** Names that belong to another class of listener: 421. */
+  misdirected: readonly string[];
+}
+
+/** What the ingress needs. */
+export interface IngressDeps extends ExchangeContext {
+  router: Router;
+  clientFacts: ClientFacts;
+  requestIds: RequestIds;
+  own: OwnHosts;
+}
+
+/** A request that is for an app: where it goes and what is told of the user. */
+interface Admitted {
+  route: Route;
+  facts: RequestFacts;
+  target: ExchangeTarget;
+  /** Raw target for the backend. */
+  backendTarget: string;
+  /** `Host` for the backend. */
+  host: string;
+}
+
+const END_STREAM = 0x1;
+
+const pages: ErrorPages = (code, requestId, accept, method) =>
+  errorResponse(code, { requestId, accept, method });
+
+/** What a listener does with the requests of users: finds the app and starts the exchange. */
+export function createIngress(deps: IngressDeps): IngressHandlers {
+  const { clientFacts, own, requestIds, router } = deps;
+
+  /** Finds the app by one canonical host and path; a code when there is none or the request is not sound. */
+  function admit(
+    connection: ConnectionFacts,
+    authority: string,
+    rawTarget: string,
+    raw: readonly string[],
+  ): Admitted | IngressCode {
+    let target = rawTarget;
+    let hostText = authority;
+    if (target.charCodeAt(0) !== 0x2f && target !== "*") {
+      const absolute = absoluteForm(target);
+      if (absolute === undefined || absolute.authority.toLowerCase() !== authority.toLowerCase()) {
+        return "bad_request";
+      }
+      target = absolute.target;
+      hostText = absolute.authority;
+    }
+    const host = canonicalAuthority(hostText);
+    const path = canonicalPath(target);
+    if (host === undefined || path === undefined) return "bad_request";
+    if (own.misdirected.includes(host.host)) return "misdirected";
+    const route = router.current().match(host.host, host.port, path);
+    if (route === undefined) return "no_app";
+    const inner = backendTarget(route, target, path);
+    if (inner === undefined) return "bad_request";
+    const facts = clientFacts.request(connection, raw, hostText);
+    const { app } = route;
+    return {
+      route,
+      facts,
+      backendTarget: inner,
+      host: app.hostHeader === "user" ? facts.host : route.internalHost,
+      target: {
+        appId: app.id,
+        appName: app.name,
+        groupId: app.groupId,
+        revision: route.revision,
+        requestId: requestIds(),
+        clientIp: facts.address,
+        scheme: facts.proto,
+        host: host.host,
+        path,
+      },
+    };
+  }
+
+  function refuse(code: IngressCode, req: IncomingMessage, res: ServerResponse): void {
+    deps.counters.failed(code);
+    const { status, headers, body } = pages(code, requestIds(), req.headers.accept, req.method!);
+    res.writeHead(status, req.complete ? [...headers] : [...headers, "connection", "close"]);
+    res.end(body);
+  }
+
+  function onRequest(req: IncomingMessage, res: ServerResponse): void {
+    const raw = req.rawHeaders;
+    const authority = hostOf(raw);
+    if (own.enrolment !== undefined && authority === own.enrolment.name) {
+      return own.enrolment.onRequest(req, res);
+    }
+    const connection = clientFacts.connection(req.socket as never);
+    const admitted = admit(connection, authority, req.url!, raw);
+    if (typeof admitted === "string") return refuse(admitted, req, res);
+    const { facts, host, target } = admitted;
+    const { headers, hasBody, sound } = outgoingHeaders(raw, host, facts);
+    // HTTP/1.0 knows no transfer codings (RFC 9112 section 6.1).
+    if (!sound || (req.httpVersionMinor === 0 && req.headers["transfer-encoding"] !== undefined)) {
+      return refuse("bad_request", req, res);
+    }
+    new Http1Exchange(deps, target, pages, req, res).start(admitted.backendTarget, headers, hasBody);
+  }
+
+  function onStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: readonly string[],
+  ): void {
+    const authority = headers[":authority"] ?? headers.host ?? "";
+    const refused = (code: IngressCode): void => {
+      deps.counters.failed(code);
+      const page = pages(code, requestIds(), headers.accept, String(headers[":method"]));
+      stream.on("error", () => {});
+      stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
+      stream.end(page.body);
+    };
+    if (headers[":method"] === "CONNECT") return refused("method_not_allowed");
+    if (headers.host !== undefined && headers.host !== authority) return refused("bad_request");
+    if (own.enrolment !== undefined && authority === own.enrolment.name) return refused("misdirected");
+    const socket = stream.session?.socket;
+    if (socket === undefined) return;
+    const connection = clientFacts.connection(socket as never);
+    const admitted = admit(connection, authority, String(headers[":path"]), rawHeaders);
+    if (typeof admitted === "string") return refused(admitted);
+    const { facts, host, target } = admitted;
+    const list = outgoingHeadersOfStream(rawHeaders, host, facts);
+    const hasBody = (flags & END_STREAM) === 0;
+    new Http2Exchange(deps, target, pages, stream, headers).start(admitted.backendTarget, list, hasBody);
+  }
+
+  function onUpgrade(_req: IncomingMessage, socket: Duplex): void {
+    socket.end("HTTP/1.1 501 Not Implemented\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+  }
+
+  return {
+    onRequest,
+    onCheckContinue: onRequest,
+    onUpgrade,
+    onStream,
+    refuse: (code) => errorResponse(code, { requestId: requestIds() }),
+  };
+}
+
+/** The value of the first Host; empty when there is none. Later ones are found when the headers are copied. */
+function hostOf(raw: readonly string[]): string {
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!;
+    if (name.length === 4 && (name === "Host" || name === "host" || name.toLowerCase() === "host")) {
+      return raw[i + 1]!;
+    }
+  }
+  return "";
+}
