@@ -8,9 +8,9 @@ export interface SourceLimitOptions {
   maxSources?: number;
 }
 
-interface Failures {
-  /** Wrong secrets not yet forgiven at `at`. */
-  count: number;
+/** Milliseconds until all is forgiven, as it was at `at`. */
+interface Debt {
+  ms: number;
   at: number;
 }
 
@@ -19,7 +19,7 @@ export class SourceLimit {
   readonly #burst: number;
   readonly #refillMs: number;
   readonly #maxSources: number;
-  readonly #failures = new Map<string, Failures>();
+  readonly #debts = new Map<string, Debt>();
 
   constructor({ burst = 10, refillMs = 6_000, maxSources = 10_000 }: SourceLimitOptions = {}) {
     this.#burst = burst;
@@ -29,26 +29,24 @@ export class SourceLimit {
 
   /** Milliseconds until `address` may try again; 0: now. */
   waitMs(address: string, now: number): number {
-    const excess = this.#left(networkOf(address), now) - (this.#burst - 1);
-    return Math.max(0, Math.ceil(excess * this.#refillMs));
+    return Math.max(0, this.#debtMs(networkOf(address), now) - (this.#burst - 1) * this.#refillMs);
   }
 
   /** Notes a wrong secret from `address`. */
   failed(address: string, now: number): void {
     const network = networkOf(address);
-    const count = Math.min(this.#left(network, now) + 1, this.#burst);
-    this.#failures.delete(network);
-    this.#failures.set(network, { count, at: now });
-    for (const oldest of this.#failures.keys()) {
-      if (this.#failures.size <= this.#maxSources) break;
-      this.#failures.delete(oldest);
+    const ms = Math.min(this.#debtMs(network, now) + this.#refillMs, this.#burst * this.#refillMs);
+    this.#debts.delete(network);
+    this.#debts.set(network, { ms, at: now });
+    for (const oldest of this.#debts.keys()) {
+      if (this.#debts.size <= this.#maxSources) break;
+      this.#debts.delete(oldest);
     }
   }
 
-  #left(network: string, now: number): number {
-    const failures = this.#failures.get(network);
-    if (failures === undefined) return 0;
-    return Math.max(0, failures.count - Math.max(0, now - failures.at) / this.#refillMs);
+  #debtMs(network: string, now: number): number {
+    const debt = this.#debts.get(network);
+    return debt === undefined ? 0 : Math.max(0, debt.ms - Math.max(0, now - debt.at));
   }
 }
 
