@@ -93,6 +93,8 @@ export async function createCertificates(options: CertificatesOptions): Promise<
     { debounceMs, pollMs },
     () => void reload(),
   );
+  // What changed between the first reading and the watch.
+  await reload();
   const close = () => {
     watching?.close();
     listeners.clear();

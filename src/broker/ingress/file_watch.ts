@@ -15,6 +15,9 @@ export interface FileWatchOptions {
   readonly pollMs: number;
 }
 
+/** A folder that never comes to rest delays the news by this many times `debounceMs`, no more. */
+const LONGEST_DEBOUNCE = 10;
+
 /**
  * Calls `onChange` after some of the files may have changed. Watches the folders, not the files: those are often
  * replaced by renaming or by swapping a link somewhere above (certbot, Kubernetes), which ends a watch of the file.
@@ -26,13 +29,19 @@ export function watchFiles(
 ): FileWatch {
   const watchers: FSWatcher[] = [];
   let debounce: NodeJS.Timeout | undefined;
+  let latest = 0;
   let last: string | undefined;
   let closed = false;
 
   const changed = () => {
     if (closed) return;
+    const now = performance.now();
+    if (debounce === undefined) latest = now + LONGEST_DEBOUNCE * debounceMs;
     clearTimeout(debounce);
-    debounce = setTimeout(onChange, debounceMs);
+    debounce = setTimeout(() => {
+      debounce = undefined;
+      onChange();
+    }, Math.max(0, Math.min(debounceMs, latest - now)));
   };
   for (const folder of new Set(files.map((file) => dirname(file)))) {
     try {
