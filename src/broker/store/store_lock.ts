@@ -25,7 +25,11 @@ export function lockStore(path: string, kind: LockKind): Disposable {
       details: { path },
     });
   }
-  return { [Symbol.dispose]: () => database.close() };
+  return {
+    [Symbol.dispose]: () => {
+      if (database.isOpen) database.close();
+    },
+  };
 }
 
 function openLockFile(path: string): DatabaseSync {

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TokenRefusedError } from "../../../../src/broker/store/errors.ts";
+import { ADMIN, enrolOne, newConnector, temporaryStore } from "../../../support/store_fixture.ts";
+
+const settings = {
+  description: "for the branch",
+  groupId: "default",
+  expiresAt: 2_000,
+  maxUses: 1,
+  secretSha256: "s",
+};
+
+test("enrolment tokens: create, get, list, revoke; the secret's hash appears nowhere", async (t) => {
+  const { store, clock } = await temporaryStore(t);
+  const secretSha256 = "5ec4e7".repeat(10);
+  const made = await store.createEnrolmentToken(ADMIN, { ...settings, secretSha256 });
+  const { description, groupId, expiresAt, maxUses } = settings;
+  const record = { id: made.id, version: 1, createdAt: clock.time, updatedAt: clock.time };
+  assert.deepEqual(made, { ...record, description, groupId, expiresAt, maxUses, uses: 0, revokedAt: null });
+  assert.deepEqual(await store.getEnrolmentToken(made.id), made);
+  assert.deepEqual((await store.listEnrolmentTokens({ limit: 1 })).items, [made]);
+  clock.time += 4;
+  const revoked = await store.revokeEnrolmentToken(ADMIN, made.id);
+  assert.deepEqual(revoked, { ...made, version: 2, updatedAt: clock.time, revokedAt: clock.time });
+  clock.time += 4;
+  assert.deepEqual(await store.revokeEnrolmentToken(ADMIN, made.id), revoked);
+  const audit = (await store.listAudit({ limit: 10 })).items;
+  assert.deepEqual(audit.map((entry) => entry.action), ["token.revoke", "token.create"]);
+  assert.ok(!JSON.stringify(audit).includes(secretSha256));
+  await assert.rejects(store.getEnrolmentToken("x"), { code: "not_found" });
+  await assert.rejects(store.revokeEnrolmentToken(ADMIN, "x"), { code: "not_found" });
+  await assert.rejects(store.createEnrolmentToken(ADMIN, { ...settings, groupId: "x" }), {
+    code: "not_found",
+  });
+});
+
+test("enrolment: a token makes a connector of its group and is used once", async (t) => {
+  const { store, clock, changes } = await temporaryStore(t);
+  const { id: groupId } = await store.createGroup(ADMIN, "Branch");
+  const token = await store.createEnrolmentToken(ADMIN, { ...settings, groupId });
+  const connector = await store.enrolConnector("s", newConnector("a"), 1_999);
+  assert.deepEqual(connector, {
+    id: connector.id,
+    version: 1,
+    createdAt: 1_999,
+    updatedAt: 1_999,
+    groupId,
+    ...newConnector("a"),
+    enabled: true,
+    lastSeenAt: null,
+    certificateSerial: "",
+    certificateNotAfter: 0,
+  });
+  assert.deepEqual(await store.getConnector(connector.id), connector);
+  assert.equal((await store.getEnrolmentToken(token.id)).uses, 1);
+  assert.deepEqual(changes.at(-1), { kind: "connector", id: connector.id, what: "created" });
+  const [entry] = (await store.listAudit({ limit: 1 })).items;
+  assert.deepEqual(entry!.actor, { kind: "connector", id: connector.id, address: "198.51.100.7" });
+  assert.equal(entry!.action, "connector.enrol");
+  assert.equal(entry!.at, clock.time);
+  await assert.rejects(store.enrolConnector("s", newConnector("b"), 1_999), { code: "token_used" });
+});
+
+test("enrolment: unknown, expired, revoked and used tokens are refused, each with its code, and leave nothing", async (t) => {
+  const { store } = await temporaryStore(t);
+  await store.createEnrolmentToken(ADMIN, settings);
+  const revoked = await store.createEnrolmentToken(ADMIN, { ...settings, secretSha256: "r" });
+  await store.revokeEnrolmentToken(ADMIN, revoked.id);
+  const refused = async (secret: string, now: number, code: string) => {
+    await assert.rejects(store.enrolConnector(secret, newConnector("b"), now), (error) => {
+      assert.ok(error instanceof TokenRefusedError);
+      assert.equal(error.code, code);
+      return true;
+    });
+  };
+  await refused("x", 1, "token_unknown");
+  await refused("s", 2_000, "token_expired");
+  await refused("r", 1, "token_revoked");
+  assert.equal((await store.listConnectors({ limit: 1 })).items.length, 0);
+  await store.enrolConnector("s", newConnector("a"), 1);
+  await refused("s", 1, "token_used");
+  assert.equal((await store.listConnectors({ limit: 5 })).items.length, 1);
+});
+
+test("enrolment: the same key again gets its connector and takes no use, but only from a token still valid", async (t) => {
+  const { store } = await temporaryStore(t);
+  const token = await store.createEnrolmentToken(ADMIN, settings);
+  await store.createEnrolmentToken(ADMIN, { ...settings, secretSha256: "other" });
+  const first = await store.enrolConnector("s", newConnector("a"), 1);
+  assert.deepEqual(await store.enrolConnector("s", { ...newConnector("a"), os: "other" }, 2), first);
+  assert.equal((await store.getEnrolmentToken(token.id)).uses, 1);
+  await store.enrolConnector("other", newConnector("b"), 1);
+  await assert.rejects(store.enrolConnector("other", newConnector("a"), 1), { code: "token_used" });
+  await assert.rejects(store.enrolConnector("s", newConnector("a"), 2_000), { code: "token_expired" });
+  await store.revokeEnrolmentToken(ADMIN, token.id);
+  await assert.rejects(store.enrolConnector("s", newConnector("a"), 2), { code: "token_revoked" });
+});
+
+test("enrolment: a known key with another live token is the same connector", async (t) => {
+  const { store, clock } = await temporaryStore(t);
+  const { connector } = await enrolOne(store, clock);
+  const other = await store.createEnrolmentToken(ADMIN, settings);
+  assert.deepEqual(await store.enrolConnector("s", newConnector("a"), 1), connector);
+  assert.equal((await store.getEnrolmentToken(other.id)).uses, 0);
+});
+
+test("enrolment: of many at once exactly as many get in as the token allows", async (t) => {
+  const { store } = await temporaryStore(t);
+  await store.createEnrolmentToken(ADMIN, { ...settings, maxUses: 5 });
+  const keys = Array.from({ length: 20 }, (_, i) => ({ ...newConnector("a"), publicKeySha256: `key ${i}` }));
+  const results = await Promise.allSettled(keys.map((connector) => store.enrolConnector("s", connector, 1)));
+  assert.equal(results.filter((result) => result.status === "fulfilled").length, 5);
+  for (const result of results) {
+    if (result.status === "rejected") assert.equal(result.reason.code, "token_used");
+  }
+  assert.equal((await store.listConnectors({ limit: 100 })).items.length, 5);
+});
