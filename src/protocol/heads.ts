@@ -1,6 +1,12 @@
 import { ProtocolError } from "./errors.ts";
-import { FRAME, frameHeader } from "./frame.ts";
-import { MAX_HEADER_STRINGS } from "./limits.ts";
+import { FRAME, frameHeader, type FrameKind } from "./frame.ts";
+import {
+  FRAME_HEADER_BYTES,
+  MAX_ABORT_CODE,
+  MAX_HEAD_BYTES,
+  MAX_HEADER_STRINGS,
+  MAX_TRAILER_BYTES,
+} from "./limits.ts";
 import { packFrame, unpack } from "./message_pack.ts";
 
 /** Header names and values in turn, in order, duplicates kept; latin1, one character a byte. */
@@ -91,9 +97,33 @@ function headerList(value: unknown): HeaderList {
   return value;
 }
 
-/** The request frame; the exchange number is written into it by the lane that sends it. */
+/** A frame that the peer will take. Throws `ProtocolError` (`protocol_too_large`) where it would not. */
+function packHead(
+  kind: FrameKind,
+  exchange: number,
+  headers: HeaderList,
+  value: unknown,
+  most: number,
+): Buffer {
+  if (headers.length > MAX_HEADER_STRINGS) {
+    tooLarge(`${headers.length / 2} headers, the limit is ${MAX_HEADER_STRINGS / 2}`);
+  }
+  const frame = packFrame(kind, exchange, value);
+  const length = frame.length - FRAME_HEADER_BYTES;
+  if (length > most) tooLarge(`${length} bytes, the limit is ${most}`);
+  return frame;
+}
+
+function tooLarge(what: string): never {
+  throw new ProtocolError(`Cannot send head: it has ${what}`, "protocol_too_large");
+}
+
+/**
+ * The request frame; the exchange number is written into it by the lane that sends it. Throws `ProtocolError`
+ * (`protocol_too_large`) when the connector would not take it.
+ */
 export function encodeRequest(head: RequestHead): Buffer {
-  return packFrame(FRAME.request, 0, [
+  return packHead(FRAME.request, 0, head.headers, [
     head.appId,
     head.revision,
     head.method,
@@ -103,12 +133,16 @@ export function encodeRequest(head: RequestHead): Buffer {
     head.msLeft,
     [head.client.ip, head.client.scheme],
     head.requestId,
-  ]);
+  ], MAX_HEAD_BYTES);
 }
 
 /** Reads the payload of a request frame. */
 export function parseRequest(payload: Buffer): RequestHead {
-  const [appId, revision, method, target, headers, follows, msLeft, client, requestId] = fields(payload, 9, "request");
+  const [appId, revision, method, target, headers, follows, msLeft, client, requestId] = fields(
+    payload,
+    9,
+    "request",
+  );
   if (!Array.isArray(client)) refuse("client facts: not a list");
   return {
     appId: text(appId, "app id"),
@@ -123,9 +157,10 @@ export function parseRequest(payload: Buffer): RequestHead {
   };
 }
 
-/** The response frame of an exchange. */
+/** The response frame of an exchange. Throws `ProtocolError` (`protocol_too_large`) when the broker would not take it. */
 export function encodeResponse(exchange: number, head: ResponseHead): Buffer {
-  return packFrame(FRAME.response, exchange, [head.status, head.reason, head.headers, head.hasBody]);
+  const { status, reason, headers, hasBody } = head;
+  return packHead(FRAME.response, exchange, headers, [status, reason, headers, hasBody], MAX_HEAD_BYTES);
 }
 
 /** Reads the payload of a response frame; 101 is a final response here, other 1xx are not. */
@@ -141,9 +176,10 @@ export function parseResponse(payload: Buffer): ResponseHead {
   };
 }
 
-/** A frame with a 1xx response. */
+/** A frame with a 1xx response. Throws `ProtocolError` (`protocol_too_large`) when the broker would not take it. */
 export function encodeInformational(exchange: number, head: InformationalHead): Buffer {
-  return packFrame(FRAME.informational, exchange, [head.status, head.headers]);
+  const { status, headers } = head;
+  return packHead(FRAME.informational, exchange, headers, [status, headers], MAX_HEAD_BYTES);
 }
 
 /** Reads the payload of an informational frame. */
@@ -154,11 +190,11 @@ export function parseInformational(payload: Buffer): InformationalHead {
   return { status: number, headers: headerList(headers) };
 }
 
-/** An `end` frame, with trailers where there are any. */
+/** An `end` frame, with trailers where there are any. Throws `ProtocolError` (`protocol_too_large`) on too many. */
 export function encodeEnd(exchange: number, trailers: HeaderList): Buffer {
   return trailers.length === 0
     ? frameHeader(FRAME.end, 0, exchange)
-    : packFrame(FRAME.end, exchange, [trailers]);
+    : packHead(FRAME.end, exchange, trailers, [trailers], MAX_TRAILER_BYTES);
 }
 
 const NO_TRAILERS: HeaderList = [];
@@ -168,9 +204,9 @@ export function parseEnd(payload: Buffer): HeaderList {
   return payload.length === 0 ? NO_TRAILERS : headerList(fields(payload, 1, "end")[0]);
 }
 
-/** An `abort` frame. */
+/** An `abort` frame. Its code is cut to what always fits: an abort cannot fail to leave. */
 export function encodeAbort(exchange: number, abort: Abort): Buffer {
-  return packFrame(FRAME.abort, exchange, [abort.code, abort.begun]);
+  return packFrame(FRAME.abort, exchange, [abort.code.slice(0, MAX_ABORT_CODE), abort.begun]);
 }
 
 /** Reads the payload of an `abort` frame. */

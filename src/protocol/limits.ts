@@ -4,14 +4,20 @@ export const FRAME_HEADER_BYTES = 8;
 /** Largest payload of a data frame. */
 export const MAX_DATA_BYTES = 256 * 1024;
 
-/** Largest payload of a request, informational or response frame: a head of 64 KiB, and what MessagePack adds. */
-export const MAX_HEAD_BYTES = 128 * 1024;
+/**
+ * Largest payload of a request, informational or response frame: a head of 64 KiB, of which every byte may be one that
+ * takes two in UTF-8, and what MessagePack and the other fields add.
+ */
+export const MAX_HEAD_BYTES = 144 * 1024;
 
 /** Largest trailers of an `end`. */
 export const MAX_TRAILER_BYTES = 64 * 1024;
 
 /** Largest payload of an `abort`. */
 export const MAX_ABORT_BYTES = 1024;
+
+/** Longest code that is sent in an `abort`, characters. */
+export const MAX_ABORT_CODE = 64;
 
 /** Largest control message. */
 export const MAX_MESSAGE_BYTES = 1024 * 1024;
@@ -22,6 +28,9 @@ export const MAX_DEPTH = 16;
 /** Names plus values in one header list. */
 export const MAX_HEADER_STRINGS = 2 * 256;
 
+/** Most informational responses of one exchange: they need no credit, so that their number is what bounds them. */
+export const MAX_INFORMATIONAL = 64;
+
 /** Data bytes that each direction of an exchange may send before it has been given any credit. */
 export const INITIAL_CREDIT = 128 * 1024;
 
@@ -31,7 +40,7 @@ export const MAX_CREDIT = 8 * 1024 * 1024;
 /** HTTP/2 stream window of a lane: above the largest credit, so that an `abort` always finds room. */
 export const STREAM_WINDOW = MAX_CREDIT + 512 * 1024;
 
-/** Largest exchange number; after it a lane is retired. */
+/** Largest exchange number; after it the broker retires the lane. */
 export const MAX_EXCHANGE = 0xffff_ffff;
 
 /** How long a side waits for the peer's terminal frame after an abort before it destroys the lane, milliseconds. */

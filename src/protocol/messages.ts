@@ -64,6 +64,7 @@ export function encodeMessage(message: ControlMessage): Buffer {
   if (frame.length - FRAME_HEADER_BYTES > MAX_MESSAGE_BYTES) {
     throw new ProtocolError(
       `Cannot send message "${message.type}": ${frame.length} bytes, the limit is ${MAX_MESSAGE_BYTES}`,
+      "protocol_too_large",
     );
   }
   return frame;
@@ -90,10 +91,17 @@ export function parseHello(value: Record<string, unknown>): Hello {
   };
 }
 
-/** Reads the answer to `hello`. */
+/** Reads the answer to `hello`. Throws `protocol_unsupported` where the broker chose a revision that was not offered. */
 export function parseWelcome(value: Record<string, unknown>): Welcome {
+  const revision = count(value, "revision");
+  if (revision < OLDEST_PROTOCOL_REVISION || revision > PROTOCOL_REVISION) {
+    throw new ProtocolError(
+      `Cannot speak protocol revision ${revision}: we speak ${OLDEST_PROTOCOL_REVISION} to ${PROTOCOL_REVISION}`,
+      "protocol_unsupported",
+    );
+  }
   return {
-    revision: count(value, "revision"),
+    revision,
     capabilities: texts(value, "capabilities"),
     nodeId: text(value, "nodeId", 64),
     nodes: texts(value, "nodes"),

@@ -41,17 +41,21 @@ export class ControlChannel implements FrameSink {
   readonly #handler: ControlHandler;
   readonly #reader = new FrameReader(ON_CONTROL, this);
   readonly #pending = new Map<number, Pending>();
-  #life: "open" | "closed" = "open";
+  /** `ending`: we have said our last word and still listen. */
+  #life: "open" | "ending" | "closed" = "open";
   #lastId = 0;
   #serving = 0;
+  /** Who waits until the peer has taken what was written. */
+  #waiting: (() => void)[] = [];
 
   constructor(stream: Duplex, handler: ControlHandler) {
     this.#stream = stream;
     this.#handler = handler;
     stream.on("data", (chunk: Buffer) => this.#read(chunk));
-    stream.on("end", () => this.#close(null));
+    stream.on("drain", () => this.#wake());
+    stream.on("end", () => this.#ended());
     stream.on("error", (error) => this.#close(error));
-    stream.on("close", () => this.#close(null));
+    stream.on("close", () => this.#cut());
   }
 
   /** True until either side has closed it. */
@@ -61,7 +65,8 @@ export class ControlChannel implements FrameSink {
 
   /**
    * Asks the peer and waits for the last part of its answer, at most `timeoutMs` for each; earlier parts go to `onPart`.
-   * Throws `ControlError`, with the peer's code where it answered with an error.
+   * Throws `ControlError`, with the peer's code where it answered with an error; `ProtocolError` where the question is
+   * larger than a message may be.
    */
   request(
     type: string,
@@ -69,7 +74,7 @@ export class ControlChannel implements FrameSink {
     timeoutMs: number,
     onPart: (fields: Fields) => void = () => {},
   ): Promise<Fields> {
-    if (this.#life === "closed") {
+    if (this.#life !== "open") {
       return Promise.reject(new ControlError("control_closed", "Cannot ask: tunnel is closed"));
     }
     if (this.#pending.size >= MOST_PENDING) {
@@ -79,6 +84,7 @@ export class ControlChannel implements FrameSink {
     }
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
+      const frame = encodeMessage({ ...fields, id, type });
       const timer = setTimeout(() => {
         this.#pending.delete(id);
         reject(
@@ -88,18 +94,24 @@ export class ControlChannel implements FrameSink {
         );
       }, timeoutMs);
       this.#pending.set(id, { onPart, resolve, reject, timer });
-      this.#send({ ...fields, id, type });
+      this.#write(frame);
     });
   }
 
-  /** Tells the peer something that needs no answer. Dropped when the channel is closed. */
+  /**
+   * Tells the peer something that needs no answer. Dropped when the channel is closed. Throws `ProtocolError` where it is
+   * larger than a message may be.
+   */
   notice(type: string, fields: Fields = {}): void {
-    if (this.#life === "open") this.#send({ ...fields, type });
+    this.#send({ ...fields, type });
   }
 
-  /** Ends the channel in peace. */
+  /** Ends the channel in peace: nothing more is sent, and `closed` comes when the peer has ended it, too. */
   end(): void {
-    if (this.#life === "open") this.#stream.end();
+    if (this.#life !== "open") return;
+    this.#life = "ending";
+    this.#stream.end();
+    this.#wake();
   }
 
   /** Ends the channel at once. */
@@ -107,10 +119,13 @@ export class ControlChannel implements FrameSink {
     this.#close(error);
   }
 
-  frame(_kind: FrameKind, _exchange: number, payload: Buffer): void {
+  frame(_kind: FrameKind, exchange: number, payload: Buffer): void {
+    if (this.#life === "closed") return;
+    if (exchange !== 0) throw new ProtocolError(`Cannot accept message: exchange is ${exchange}, not 0`);
     const { id, type, ...fields } = parseMessage(payload);
     if (id === undefined) return this.#handler.notice(type, fields);
     if (type === "reply" || type === "error") return this.#answered(id, type, fields);
+    if (this.#life !== "open") return;
     if (this.#serving >= MOST_SERVED) {
       return this.#send({
         id,
@@ -136,7 +151,7 @@ export class ControlChannel implements FrameSink {
     this.#pending.delete(id);
     clearTimeout(pending.timer);
     if (type === "reply") return pending.resolve(fields);
-    const code = typeof fields.code === "string" ? fields.code : "unsupported";
+    const code = typeof fields.code === "string" ? fields.code : "internal";
     pending.reject(new ControlError(code, typeof fields.message === "string" ? fields.message : code));
   }
 
@@ -156,32 +171,32 @@ export class ControlChannel implements FrameSink {
         });
       }
     } catch (error) {
-      const { code = "internal", message = "" } = error as { code?: string; message?: string };
-      this.#send({ id, type: "error", code, message });
+      this.#send({ id, type: "error", ...answerOf(error) });
     } finally {
       this.#serving--;
     }
   }
 
   #send(message: ControlMessage): void {
-    if (this.#life === "closed") return;
+    if (this.#life === "open") this.#write(encodeMessage(message));
+  }
+
+  #write(frame: Buffer): void {
     if (this.#stream.writableLength > MOST_BUFFERED) {
       return this.#close(new ControlError("control_overloaded", "Peer does not read its control stream"));
     }
-    this.#stream.write(encodeMessage(message));
+    this.#stream.write(frame);
   }
 
   #room(): Promise<void> {
-    if (this.#life === "closed" || !this.#stream.writableNeedDrain) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = () => {
-        this.#stream.off("drain", done);
-        this.#stream.off("close", done);
-        resolve();
-      };
-      this.#stream.on("drain", done);
-      this.#stream.on("close", done);
-    });
+    if (this.#life !== "open" || !this.#stream.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
   }
 
   #read(chunk: Buffer): void {
@@ -194,6 +209,19 @@ export class ControlChannel implements FrameSink {
     }
   }
 
+  #ended(): void {
+    // HTTP/2 tells of a reset with no error, or of a connection that was cut, as an end, too (`aborted`).
+    if ((this.#stream as { aborted?: boolean }).aborted === true) return this.#cut();
+    if (this.#reader.atBoundary) return this.#close(null);
+    this.#close(new ProtocolError("Cannot read message: the stream ended within it"));
+  }
+
+  /** The stream closed without a word: with its session, or reset. */
+  #cut(): void {
+    if (this.#life === "closed") return;
+    this.#close(new ControlError("control_closed", "Cannot go on: tunnel was cut", { retryable: true }));
+  }
+
   #close(error: Error | null): void {
     if (this.#life === "closed") return;
     this.#life = "closed";
@@ -204,8 +232,20 @@ export class ControlChannel implements FrameSink {
       );
     }
     this.#pending.clear();
+    this.#wake();
     if (error === null) this.#stream.end();
     else this.#stream.destroy(error);
     this.#handler.closed(error);
   }
+}
+
+const LONGEST_ERROR_MESSAGE = 1024;
+
+/** What the peer is told of an error: something thrown that has no code of ours is nobody's business but the log's. */
+function answerOf(error: unknown): { code: string; message: string } {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  if (typeof code !== "string" || typeof message !== "string") {
+    return { code: "internal", message: "Request failed" };
+  }
+  return { code: code.slice(0, 64), message: message.slice(0, LONGEST_ERROR_MESSAGE) };
 }

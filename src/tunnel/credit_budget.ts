@@ -68,11 +68,11 @@ export class Inflow {
   }
 
   /**
-   * Bytes were passed on; returns how many more to grant, mostly 0. The window doubles when it was used up and drained
+   * Bytes were passed on (more than arrived count for nothing); returns how many more to grant, mostly 0. The window doubles when it was used up and drained
    * within two round trips: then it, and not the reader, is what limits the sender.
    */
   consumed(bytes: number, now: number, roundTripMs: number): number {
-    this.#unread -= bytes;
+    this.#unread -= Math.min(bytes, this.#unread);
     const open = this.#outstanding + this.#unread;
     if (open * 2 > this.#window) return 0;
     if (now - this.#grantedAt <= 2 * roundTripMs + 1) this.#window = this.#budget.grow(this.#window);

@@ -19,11 +19,21 @@ import {
   type RequestHead,
   type ResponseHead,
 } from "../protocol/heads.ts";
-import { ABORT_ANSWER_MS, INITIAL_CREDIT, MAX_DATA_BYTES, MAX_EXCHANGE } from "../protocol/limits.ts";
+import {
+  ABORT_ANSWER_MS,
+  INITIAL_CREDIT,
+  MAX_DATA_BYTES,
+  MAX_EXCHANGE,
+  MAX_INFORMATIONAL,
+} from "../protocol/limits.ts";
 import { type CreditBudget, Inflow } from "./credit_budget.ts";
+import { ControlError } from "./errors.ts";
 import type { FlushQueue } from "./flush_queue.ts";
 
-/** Who takes part in one exchange, on either side. After `end` of both directions, or `abort`, no further call comes. */
+/**
+ * Who takes part in one exchange, on either side. After `end` of both directions, or `abort`, no further call comes, and
+ * the handler makes none: the lane may carry the next exchange already, which a late `abort` or `consumed` would hit.
+ */
 export interface ExchangeHandler {
   /** Broker's side only. */
   informational(head: InformationalHead): void;
@@ -33,9 +43,12 @@ export interface ExchangeHandler {
   data(bytes: Buffer): void;
   /** The peer's direction ended well. `unread` bytes of it were not said to be consumed: give them to the budget later. */
   end(trailers: HeaderList, unread: number): void;
-  /** The exchange is over before its time: the peer aborted it, or the lane was lost (`tunnel_lost`). */
+  /**
+   * The exchange is over before its time: the peer aborted it, the lane was lost (`tunnel_lost`), or what we were to send
+   * does not fit into a frame (`head_too_large`; told within the call that sends it). What is unread counts no longer.
+   */
   abort(reason: Abort): void;
-  /** More may be sent, after `sendData` returned false. */
+  /** More may be sent, after `sendData` returned false; comes now and then without that, too. */
   writable(): void;
 }
 
@@ -62,6 +75,7 @@ export type LaneSide = "broker" | "connector";
 
 const LOST: Abort = { code: "tunnel_lost", begun: true };
 const ANSWER: Abort = { code: "aborted", begun: true };
+const TOO_LARGE: Abort = { code: "head_too_large", begun: true };
 /** More credit than this at once is a lie. */
 const MOST_CREDIT = 0x7fff_ffff;
 
@@ -76,11 +90,12 @@ export class Lane implements FrameSink {
   readonly #owner: LaneOwner;
   readonly #reader: FrameReader;
   readonly #inflow: Inflow;
+  readonly #lastExchange: number;
   #life: "open" | "closed" = "open";
   /** Our direction: `ending` has everything but its last bytes, which wait for credit. */
   #sending: "open" | "ending" | "ended" = "ended";
-  /** The peer's direction. */
-  #receiving: "head" | "body" | "ended" = "ended";
+  /** The peer's direction; `closing` while the handler is told of its end, so that what it does then cannot end the exchange twice. */
+  #receiving: "head" | "body" | "closing" | "ended" = "ended";
   /** Who takes part; null between exchanges and once we have aborted. */
   #handler: ExchangeHandler | null = null;
   #exchange = 0;
@@ -88,11 +103,15 @@ export class Lane implements FrameSink {
   /** Data that came before there was credit for it; bounded by `sendData`'s answer being heeded. */
   #held: Buffer[] = [];
   #trailers: HeaderList = [];
+  /** 1xx heads of this exchange. */
+  #informationals = 0;
   #corked = false;
   #answerTimer: NodeJS.Timeout | null = null;
 
-  constructor(stream: Duplex, side: LaneSide, owner: LaneOwner) {
+  /** `lastExchange`: after the exchange of this number the broker retires the lane. */
+  constructor(stream: Duplex, side: LaneSide, owner: LaneOwner, lastExchange: number = MAX_EXCHANGE) {
     this.side = side;
+    this.#lastExchange = lastExchange;
     this.#stream = stream;
     this.#owner = owner;
     this.#inflow = new Inflow(owner.budget);
@@ -101,7 +120,7 @@ export class Lane implements FrameSink {
     stream.on("drain", () => this.#drained());
     stream.on("end", () => this.#ended());
     stream.on("error", (error) => this.#close(error));
-    stream.on("close", () => this.#close(null));
+    stream.on("close", () => this.#cut());
   }
 
   /** True when it can carry a new exchange. */
@@ -139,16 +158,30 @@ export class Lane implements FrameSink {
     this.#handler = handler;
   }
 
-  /** Connector's side: a 1xx response other than 101. */
+  /** Connector's side: a 1xx response other than 101. Dropped when it is too large or one too many: it is only advice. */
   sendInformational(head: InformationalHead): void {
-    if (this.#sending === "open") this.#stream.write(encodeInformational(this.#exchange, head));
+    if (this.#sending !== "open" || this.#informationals >= MAX_INFORMATIONAL) return;
+    let frame: Buffer;
+    try {
+      frame = encodeInformational(this.#exchange, head);
+    } catch {
+      return;
+    }
+    this.#informationals += 1;
+    this.#stream.write(frame);
   }
 
   /** Connector's side: the final head; with `hasBody` false, our direction ends. */
   sendResponse(head: ResponseHead): void {
     if (this.#sending !== "open") return;
+    let frame: Buffer;
+    try {
+      frame = encodeResponse(this.#exchange, head);
+    } catch {
+      return this.#tooLarge();
+    }
     if (head.hasBody) this.#cork();
-    this.#stream.write(encodeResponse(this.#exchange, head));
+    this.#stream.write(frame);
     if (!head.hasBody) this.#endSending();
   }
 
@@ -170,7 +203,13 @@ export class Lane implements FrameSink {
       this.#trailers = trailers;
       return;
     }
-    this.#stream.write(encodeEnd(this.#exchange, trailers));
+    let frame: Buffer;
+    try {
+      frame = encodeEnd(this.#exchange, trailers);
+    } catch {
+      return this.#tooLarge();
+    }
+    this.#stream.write(frame);
     this.#endSending();
   }
 
@@ -182,6 +221,7 @@ export class Lane implements FrameSink {
     this.#held.length = 0;
     this.#stream.write(encodeAbort(this.#exchange, reason));
     if (this.#receiving === "ended") return this.#finish();
+    if (this.#receiving === "closing") return;
     this.#answerTimer = setTimeout(
       () => this.destroy(new ProtocolError(`Cannot reuse lane: no answer to abort in ${ABORT_ANSWER_MS} ms`)),
       ABORT_ANSWER_MS,
@@ -198,9 +238,7 @@ export class Lane implements FrameSink {
   /** Broker's side: gives up an idle lane in peace. */
   retire(): void {
     if (!this.isIdle) throw new Error("Cannot retire lane: it is in use");
-    this.#life = "closed";
-    this.#stream.end();
-    this.#owner.closed(this, null, true);
+    this.#leave(true);
   }
 
   /** Ends the lane at once; an exchange on it is lost. */
@@ -215,10 +253,16 @@ export class Lane implements FrameSink {
   }
 
   frame(kind: FrameKind, exchange: number, payload: Buffer): void {
+    if (this.#life === "closed") return;
     if (kind === FRAME.request) return this.#request(exchange, payload);
-    if (exchange !== this.#exchange) this.#refuse(`exchange ${exchange} is not the current one`);
+    const mayBeLate = kind === FRAME.abort || kind === FRAME.credit;
+    if (exchange !== this.#exchange) {
+      // The connector may have sent it before it saw that we had ended our direction; by now we have begun the next.
+      if (mayBeLate && this.side === "broker" && exchange === this.#exchange - 1) return;
+      this.#refuse(`exchange ${exchange} is not the current one`);
+    }
     if (this.isIdle) {
-      if (kind === FRAME.abort || kind === FRAME.credit) return;
+      if (mayBeLate) return;
       this.#refuse(`frame of kind ${kind} on an idle lane`);
     }
     if (kind === FRAME.credit) return this.#credited(payload.readUInt32BE(0));
@@ -227,6 +271,7 @@ export class Lane implements FrameSink {
     if (this.#receiving !== "head") this.#refuse(`frame of kind ${kind} after the head`);
     if (kind === FRAME.informational) {
       const head = parseInformational(payload);
+      if (++this.#informationals > MAX_INFORMATIONAL) this.#refuse("too many informational responses");
       this.#handler?.informational(head);
       return;
     }
@@ -234,6 +279,7 @@ export class Lane implements FrameSink {
   }
 
   data(exchange: number, bytes: Buffer): void {
+    if (this.#life === "closed") return;
     if (exchange !== this.#exchange) this.#refuse(`exchange ${exchange} is not the current one`);
     if (this.#receiving !== "body") this.#refuse("data outside of a body");
     if (!this.#inflow.arrived(bytes.length)) this.#refuse("more data than credit");
@@ -252,7 +298,7 @@ export class Lane implements FrameSink {
   }
 
   #responded(head: ResponseHead): void {
-    this.#receiving = head.hasBody ? "body" : "ended";
+    this.#receiving = head.hasBody ? "body" : "closing";
     this.#handler?.response(head);
     if (!head.hasBody) this.#endReceiving();
   }
@@ -260,8 +306,8 @@ export class Lane implements FrameSink {
   #peerEnded(trailers: HeaderList): void {
     if (this.#receiving !== "body") this.#refuse("end outside of a body");
     const handler = this.#handler;
-    this.#receiving = "ended";
-    handler?.end(trailers, this.#inflow.close());
+    this.#receiving = "closing";
+    if (handler !== null) handler.end(trailers, this.#inflow.close());
     this.#endReceiving();
   }
 
@@ -270,11 +316,11 @@ export class Lane implements FrameSink {
     this.#handler = null;
     const answer = this.#sending !== "ended";
     this.#sending = "ended";
-    this.#receiving = "ended";
+    this.#receiving = "closing";
     this.#held.length = 0;
     if (answer) this.#stream.write(encodeAbort(this.#exchange, ANSWER));
     handler?.abort(reason);
-    this.#finish();
+    this.#endReceiving();
   }
 
   #open(
@@ -286,6 +332,7 @@ export class Lane implements FrameSink {
     this.#sending = sending;
     this.#receiving = receiving;
     this.#credit = INITIAL_CREDIT;
+    this.#informationals = 0;
     if (receiving !== "ended") this.#inflow.open(this.#owner.now());
   }
 
@@ -298,16 +345,15 @@ export class Lane implements FrameSink {
 
   /** Credit or room in the stream came: sends what is held, then asks for more. */
   #drained(): void {
-    if (this.#sending === "ended" || this.#stream.writableNeedDrain) return;
+    if (this.#sending === "ended") return;
     while (this.#held.length > 0) {
-      if (this.#credit === 0) return;
-      const bytes = this.#held.shift()!;
-      if (!this.#writeData(bytes)) return;
+      if (this.#credit === 0 || this.#stream.writableNeedDrain) return;
+      this.#writeData(this.#held.shift()!);
     }
     if (this.#sending === "ending") {
       this.#sending = "open";
       this.sendEnd(this.#trailers);
-    } else if (this.#credit > 0) {
+    } else if (this.#credit > 0 && !this.#stream.writableNeedDrain) {
       this.#handler?.writable();
     }
   }
@@ -335,6 +381,7 @@ export class Lane implements FrameSink {
   }
 
   #endReceiving(): void {
+    if (this.#life === "closed") return;
     this.#receiving = "ended";
     if (this.#sending === "ended") this.#finish();
   }
@@ -345,10 +392,15 @@ export class Lane implements FrameSink {
     this.#stopTimer();
     const unread = this.#inflow.close();
     if (unread > 0) this.#owner.budget.give(unread);
-    if (this.#exchange === MAX_EXCHANGE) {
-      return this.destroy(new Error("Lane has used up its exchange numbers"));
-    }
+    if (this.#exchange >= this.#lastExchange && this.side === "broker") return this.#leave(false);
     this.#owner.idle(this);
+  }
+
+  /** What we were to send is over the limit of a frame: nothing of it is sent, and the exchange ends here for both. */
+  #tooLarge(): void {
+    const exchange = this.#exchange;
+    this.#handler?.abort(TOO_LARGE);
+    if (this.#exchange === exchange) this.abort(TOO_LARGE);
   }
 
   #cork(): void {
@@ -373,9 +425,20 @@ export class Lane implements FrameSink {
     if (!this.isIdle || !this.#reader.atBoundary) {
       return this.#close(new ProtocolError("Cannot continue exchange: peer ended its lane"));
     }
+    this.#leave(true);
+  }
+
+  /** Ends the stream in peace. */
+  #leave(wasIdle: boolean): void {
     this.#life = "closed";
     this.#stream.end();
-    this.#owner.closed(this, null, true);
+    this.#owner.closed(this, null, wasIdle);
+  }
+
+  /** The stream closed without a word: with its session, or reset. */
+  #cut(): void {
+    if (this.#life === "closed") return;
+    this.#close(new ControlError("control_closed", "Cannot use lane: tunnel was cut", { retryable: true }));
   }
 
   #close(error: Error | null): void {
