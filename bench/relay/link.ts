@@ -11,7 +11,7 @@ export interface LinkOptions {
 /** Most bytes under way without a rate limit: 64 MiB fills 50 ms at more than 1 GB/s. */
 const UNLIMITED_BYTES = 64 * 1024 * 1024;
 /** The queue in front of a limited link, beside what the delay itself holds. */
-const QUEUE_BYTES = 64 * 1024;
+const QUEUE_BYTES = 128 * 1024;
 /** Pieces of a limited link: 4 KiB are 2 ms at 2 MB/s. */
 const PIECE_BYTES = 4 * 1024;
 
@@ -45,7 +45,7 @@ export function link(from: Socket, to: Socket, { delayMs, bytesPerSecond }: Link
     queue.push({ bytes: null, dueMs: performance.now() + delayMs });
     schedule();
   });
-  to.on("drain", schedule);
+  to.on("drain", deliver);
   to.once("close", () => clearTimeout(timer));
 
   function schedule(): void {
@@ -55,6 +55,7 @@ export function link(from: Socket, to: Socket, { delayMs, bytesPerSecond }: Link
   }
 
   function deliver(): void {
+    clearTimeout(timer);
     timer = undefined;
     const now = performance.now();
     // A late timer is caught up with, but time in which nothing could be sent is not saved for later.
@@ -77,7 +78,7 @@ export function link(from: Socket, to: Socket, { delayMs, bytesPerSecond }: Link
       queue.splice(0, first);
       first = 0;
     }
-    if (queuedBytes < most / 2 && from.isPaused()) from.resume();
+    if (queuedBytes < most && from.isPaused()) from.resume();
     schedule();
   }
 }

@@ -1,5 +1,5 @@
 /** A TCP relay that makes the loopback as slow as a real line. Runs as a worker: see `../stage/relay.ts`. */
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, createServer, Socket, type SocketConstructorOpts } from "node:net";
 import { serveCalls } from "../stage/serve_calls.ts";
 import { link, type LinkOptions } from "./link.ts";
 
@@ -13,7 +13,9 @@ const open = new Set<Socket>();
 
 const server = createServer({ allowHalfOpen: true, highWaterMark: WRITE_BYTES, noDelay: true }, (near) => {
   accepted++;
-  const far = connect({ host: "127.0.0.1", port: targetPort, allowHalfOpen: true, noDelay: true });
+  const far = new Socket({ allowHalfOpen: true, highWaterMark: WRITE_BYTES } as SocketConstructorOpts);
+  far.setNoDelay(true);
+  far.connect({ host: "127.0.0.1", port: targetPort });
   for (const [one, other] of [[near, far], [far, near]]) {
     open.add(one);
     one.on("error", () => other.destroy());

@@ -43,6 +43,13 @@ export class Stage implements AsyncDisposable {
     return this.#once("load", () => Promise.resolve(startLoad()));
   }
 
+  /** A second process of clients, the caller's own to stop. */
+  anotherLoad(): Promise<Load> {
+    const load = startLoad();
+    this.#things.defer(() => load.stop());
+    return Promise.resolve(load);
+  }
+
   nodeHop(): Promise<NodeHop> {
     return this.#once("node hop", async () => startNodeHop((await this.backend()).origin));
   }

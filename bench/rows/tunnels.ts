@@ -1,0 +1,49 @@
+import { tmpdir } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { registerConnector } from "../../src/demo/processes.ts";
+import { rssMb } from "../measure/process.ts";
+import type { Line, Row } from "../row.ts";
+import { Worker } from "../stage/worker.ts";
+import type { TunnelsOptions } from "../tunnels/main.ts";
+import { growthBars } from "./growth.ts";
+
+const STEPS = 10;
+
+/** Tunnels that come and go: does anything of them stay behind? */
+export const tunnels: Row = {
+  name: "tunnels",
+  summary:
+    "1,000 tunnels opened and closed, one after another: memory at the end against memory after the first tenth",
+  async run({ stage, quick, progress }) {
+    const count = quick ? 40 : 1_000;
+    await using things = new AsyncDisposableStack();
+    const folder = await mkdtemp(join(tmpdir(), "sallyport-bench-tunnels-"));
+    things.defer(() => rm(folder, { recursive: true, force: true }));
+    const product = await stage.freshProduct(null);
+    things.defer(() => product.stop());
+    const stateDir = join(folder, "state");
+    await registerConnector({ stateDir, token: await product.broker.admin.enrolmentToken() });
+    const worker = new Worker("tunnels/main.ts");
+    things.defer(() => worker.stop());
+
+    const rss = () => ({ broker: rssMb(product.broker.child.pid), connector: rssMb(worker.pid) });
+    let early = rss();
+    const started = performance.now();
+    for (let step = 1; step <= STEPS; step++) {
+      progress(`${count / STEPS * (step - 1)} of ${count}`);
+      const options: TunnelsOptions = { stateDir, count: count / STEPS };
+      await worker.call("openAndClose", options);
+      if (step === 1) early = rss();
+    }
+    const each = (performance.now() - started) / count;
+    product.check();
+    const late = rss();
+    const lines: Line[] = [
+      { name: "after the first tenth", figures: {}, rssMb: early },
+      { name: "at the end", figures: { tunnels: count, "ms each": each }, rssMb: late },
+    ];
+    const notes = quick ? [`a quick run opens ${count} tunnels only: too few to tell`] : [];
+    return { title: tunnels.summary, lines, bars: growthBars(early, late), notes };
+  },
+};
