@@ -25,7 +25,7 @@ type AnyKeys = Readonly<Record<string, ConfigurationKey<any>>>;
 
 /** The values that a set of keys gives. */
 export type ConfigurationValues<Keys extends AnyKeys> = {
-  readonly [Name in keyof Keys]: Keys[Name] extends ConfigurationKey<infer T> ? T : never;
+  readonly [Name in keyof Keys]: Keys[Name] extends { type: ValueType<infer T> } ? T : never;
 };
 
 /** The one place that says what a program can be told: file, flags, variables and documentation all follow it. */

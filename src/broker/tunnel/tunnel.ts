@@ -44,6 +44,7 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
   readonly control: ControlChannel;
   readonly #deps: TunnelDeps;
   readonly #session: ServerHttp2Session;
+  readonly #socket: ServerHttp2Session["socket"];
   readonly #idleLanes = new IdleLanes();
   readonly #pulse: Pulse;
   readonly #retireTimer: NodeJS.Timeout;
@@ -71,6 +72,7 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     this.#groupId = peer.groupId;
     this.#deps = deps;
     this.#session = session;
+    this.#socket = session.socket;
     this.#onClosed = onClosed;
     this.budget = deps.registry.budget;
     this.#pulse = new Pulse(
@@ -124,6 +126,11 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
 
   get bytesReceived(): number {
     return this.#pulse.bytesReceived;
+  }
+
+  /** Bytes on the wire towards the connector, TLS included. */
+  get bytesSent(): number {
+    return this.#socket.bytesWritten;
   }
 
   /** The connector has introduced itself: exchanges may come. */

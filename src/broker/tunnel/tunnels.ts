@@ -116,8 +116,7 @@ export class Tunnels implements Disposable {
     };
     await reply({ ...welcome });
     tunnel.greet(hello);
-    const { settings } = await store.getSettings();
-    tunnel.control.notice("log.level", { level: settings.logLevel, session: settings.sessionLog });
+    await this.#tellLogLevel([tunnel]);
     this.#seen(tunnel);
     log.info("tunnel ready", {
       connector: tunnel.connectorId,
@@ -169,7 +168,9 @@ export class Tunnels implements Disposable {
       case "connector":
         return this.#connectorChanged(change.id, change.what);
       case "settings":
-        void this.#settingsChanged();
+        this.#tellLogLevel([...this.all()]).catch((error: Error) =>
+          this.#deps.log.warn("cannot tell connectors of changed settings", { error: error.message })
+        );
         return;
       case "groups":
         return;
@@ -198,10 +199,13 @@ export class Tunnels implements Disposable {
     }
   }
 
-  async #settingsChanged(): Promise<void> {
-    const { settings }: { settings: Settings } = await this.#deps.store.getSettings();
-    for (const tunnel of this.all()) {
-      tunnel.control.notice("log.level", { level: settings.logLevel, session: settings.sessionLog });
+  /** What connectors log is their own matter until the administrator has said something about it. */
+  async #tellLogLevel(tunnels: BrokerTunnel[]): Promise<void> {
+    const { settings, version }: { settings: Settings; version: number } = await this.#deps.store
+      .getSettings();
+    if (version <= 1) return;
+    for (const { control } of tunnels) {
+      control.notice("log.level", { level: settings.logLevel, session: settings.sessionLog });
     }
   }
 }

@@ -1,0 +1,38 @@
+import type { LiveConnectors, LiveTunnel, Readiness } from "./admin/live.ts";
+import type { BrokerTunnel } from "./tunnel/tunnel.ts";
+import type { Tunnels } from "./tunnel/tunnels.ts";
+
+/** What the admin API shows of the tunnels; `state` says what the program itself is at. */
+export function liveConnectors(
+  tunnels: Tunnels,
+  state: () => "starting" | "serving" | "draining",
+): LiveConnectors {
+  return {
+    tunnels: (connectorId) => [...tunnels.all()].filter((t) => t.connectorId === connectorId).map(liveTunnel),
+    ready(): Readiness {
+      const reasons: string[] = [];
+      if (state() !== "serving") reasons.push(`the broker is ${state()}`);
+      if (![...tunnels.all()].some((tunnel) => tunnel.hello !== null)) {
+        reasons.push("no connector has a tunnel");
+      }
+      return { ready: reasons.length === 0, reasons };
+    },
+  };
+}
+
+function liveTunnel(tunnel: BrokerTunnel): LiveTunnel {
+  const { hello } = tunnel;
+  return {
+    instanceId: hello?.instanceId ?? "",
+    externalIp: tunnel.peer.externalIp,
+    connectedAt: tunnel.connectedAt,
+    softwareVersion: hello?.softwareVersion ?? "",
+    configRevision: tunnel.configRevision,
+    lanesIdle: tunnel.lanesIdle,
+    lanesBusy: tunnel.busy,
+    exchanges: tunnel.exchanges,
+    bytesIn: tunnel.bytesSent,
+    bytesOut: tunnel.bytesReceived,
+    rttMs: tunnel.roundTripMs,
+  };
+}

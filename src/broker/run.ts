@@ -1,0 +1,324 @@
+/**
+ * The broker's composition root: what starts in which order, what stops in which order, and why.
+ *
+ * Start: logs, so that all that follows can speak; the store and the CA, without which nothing is known or trusted;
+ * registry and tunnels, so that the first connector finds a place; routes; the listeners, public ones first, since the
+ * admin API shows their addresses. Stop is the reverse, with a grace in which exchanges finish: listeners take nothing
+ * new, then tunnels end, then the store, which all of them use; logs last.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { hostname } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
+import { createSecureContext } from "node:tls";
+import { getRequestListener } from "@hono/node-server";
+import { randomUUID } from "node:crypto";
+import { parseListenAddress } from "../platform/listen_address.ts";
+import { createLogging, type Logging } from "../platform/logging.ts";
+import { VERSION } from "../platform/version.ts";
+import { formatHostPort } from "../protocol/address.ts";
+import { CreditBudget } from "../tunnel/credit_budget.ts";
+import { createAdminApp } from "./admin/app.ts";
+import { ensureFirstAdminToken } from "./admin/first_token.ts";
+import { serveAdmin } from "./admin/serve.ts";
+import { type Ca, openCa } from "./ca/ca.ts";
+import type { BrokerConfiguration } from "./config.ts";
+import { dataFolder } from "./data_folder.ts";
+import { createEnrolmentApp } from "./enrol/app.ts";
+import { type Certificates, createCertificates } from "./ingress/certificates.ts";
+import { createClientFacts } from "./ingress/client_facts.ts";
+import { createIngress, type IngressDeps, type OwnHosts } from "./ingress/ingress.ts";
+import { createRequestIds } from "./ingress/request_id.ts";
+import { createRouter } from "./ingress/router.ts";
+import { parseCidrList } from "./listener/address.ts";
+import type { Acceptor } from "./listener/acceptor.ts";
+import { clientAddressOf } from "./listener/client_address.ts";
+import type { ConnectionTarget } from "./listener/handlers.ts";
+import { createOnePort } from "./listener/one_port.ts";
+import { createPlain } from "./listener/plain.ts";
+import { createPublicTls } from "./listener/public_tls.ts";
+import { liveConnectors } from "./live_connectors.ts";
+import { DataPlaneCounters } from "./metrics/counters.ts";
+import { createMetrics } from "./metrics/prometheus.ts";
+import { Registry } from "./registry/registry.ts";
+import type { Store } from "./store/port.ts";
+import { openStore } from "./store/sqlite.ts";
+import { createTunnelApp } from "./tunnel/app.ts";
+import { createTunnelServer, type TunnelCredentials } from "./tunnel/server.ts";
+import { Tunnels } from "./tunnel/tunnels.ts";
+
+/** How the program was called. */
+export interface RunOptions {
+  /** One JSON line on standard output once it listens. */
+  json: boolean;
+  signal: AbortSignal;
+}
+
+const DRAIN_CHECK_MS = 20;
+
+/** Runs a broker until the signal is aborted and all is stopped. */
+export async function runBroker(config: BrokerConfiguration, { json, signal }: RunOptions): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const logging = createLogging({
+    level: config.logLevel,
+    format: config.logFormat,
+    sessionLog: config.sessionLog,
+  });
+  stack.defer(() => logging.flush());
+  const { log } = logging;
+  let state: "starting" | "serving" | "draining" = "starting";
+
+  const folder = dataFolder(config.dataDir);
+  const store = stack.use(await openStore({ path: folder.store, log }));
+  stack.defer(await followSettings(store, logging));
+  await ensureFirstAdminToken(store, folder.adminToken, log);
+  const ca = stack.use(await openCa(config.dataDir, { names: [config.tunnelName, config.enrolName], log }));
+
+  const counters = new DataPlaneCounters();
+  const registry = stack.use(
+    new Registry(new CreditBudget(config.exchangeMemoryBytes), {
+      waitForConnectorMs: config.waitForConnectorMs,
+      waitForConnectorMax: config.waitForConnectorMax,
+      waitForLaneMax: config.maxLanesPerTunnel,
+    }),
+  );
+  const tunnels = stack.use(
+    new Tunnels({
+      registry,
+      counters,
+      log,
+      store,
+      times: { pingIntervalMs: config.pingIntervalMs, timeoutMs: config.tunnelTimeoutMs },
+      maxLanes: config.maxLanesPerTunnel,
+      nodeId: randomUUID(),
+      softwareVersion: VERSION,
+    }),
+  );
+  const handshakeFailed = (error: Error): void => {
+    counters.tlsHandshakeFailures += 1;
+    log.debug("tunnel connection failed", { error: error.message });
+  };
+  const tunnelApp = createTunnelApp({
+    store,
+    tunnels,
+    identityOf: (leaf) => ca.identityOf(leaf),
+    externalIpOf: (session) => clientAddressOf(session.socket as never).address,
+    log,
+  });
+  const tunnelServer = createTunnelServer(tunnelApp, {
+    credentials: tunnelCredentials(ca, config.tunnelName),
+    minVersion: config.tunnelTlsMinVersion,
+    maxLanes: config.maxLanesPerTunnel,
+    onTlsError: handshakeFailed,
+  });
+  stack.defer(() => tunnelServer.close());
+  stack.defer(
+    ca.onServerContext(() => tunnelServer.setCredentials(tunnelCredentials(ca, config.tunnelName))),
+  );
+
+  const router = stack.use(await createRouter({ store, log }));
+  const certificates = stack.use(
+    await createCertificates({ files: config.certificates, minVersion: config.tlsMinVersion, log }),
+  );
+  stack.defer(serveOwnCertificate(ca, certificates, config.enrolName));
+
+  let publicAddress = config.publicAddress;
+  const enrolment = createEnrolmentApp({
+    store,
+    ca,
+    brokerAddress: () => publicAddress,
+    tunnelName: config.tunnelName,
+    log,
+    sourceAddress: (c) => clientAddressOf((c.env as { incoming: IncomingMessage }).incoming.socket).address,
+    counters: { enrolled: () => {}, refused: (code) => counters.failed(code) },
+  });
+  const serveEnrolment = getRequestListener(enrolment.fetch, { overrideGlobalObjects: false });
+  const ingress = (own: OwnHosts) => createIngress({ ...ingressDeps, own });
+  const trustedProxies = parseCidrList(config.trustedProxies);
+  const ingressDeps: Omit<IngressDeps, "own"> = {
+    lanes: registry,
+    counters,
+    sessionLog: logging.session,
+    router,
+    clientFacts: createClientFacts(trustedProxies),
+    requestIds: createRequestIds(),
+  };
+  const limits = { maxHeaderBytes: config.maxRequestHeadBytes, maxHeaders: config.maxRequestHeaders };
+  const publicTls = createPublicTls({
+    certificates,
+    handlers: ingress({
+      enrolment: {
+        name: config.enrolName,
+        onRequest: (req: IncomingMessage, res: ServerResponse) => void serveEnrolment(req, res),
+      },
+      misdirected: [config.tunnelName],
+    }),
+    log,
+    minVersion: config.tlsMinVersion,
+    limits,
+  });
+  const plainHandlers = ingress({ misdirected: [config.tunnelName, config.enrolName] });
+
+  const targetFor = (name: string | undefined, shared: boolean): ConnectionTarget | undefined => {
+    if (name === config.tunnelName) return tunnelServer.server;
+    return shared || name === config.enrolName ? publicTls : undefined;
+  };
+  const listenAt = (text: string) => {
+    const { host, port } = parseListenAddress(text)!; // Checked with the configuration.
+    return { address: host, port, log };
+  };
+  const ingressProxy = config.proxyProtocolIngress ? trustedProxies : undefined;
+  const tunnelProxy = config.proxyProtocolTunnel ? trustedProxies : undefined;
+  const acceptors: Record<string, Acceptor> = {};
+  const ownTunnelPort = config.tunnelListen !== "";
+  if (config.publicListen !== "") {
+    acceptors.public = createOnePort({
+      ...listenAt(config.publicListen),
+      proxyProtocol: ingressProxy,
+      targetOf: (hello) =>
+        targetFor(hello.serverName, !(ownTunnelPort && hello.serverName === config.tunnelName)),
+    });
+  }
+  if (ownTunnelPort) {
+    acceptors.tunnel = createOnePort({
+      ...listenAt(config.tunnelListen),
+      proxyProtocol: tunnelProxy,
+      targetOf: (hello) => targetFor(hello.serverName, false),
+    });
+  }
+  if (config.plainListen !== "") {
+    acceptors.plain = createPlain({
+      ...listenAt(config.plainListen),
+      proxyProtocol: ingressProxy,
+      handlers: plainHandlers,
+      limits,
+    });
+  }
+
+  const listeners: Record<string, { address: string; port: number }> = {};
+  stack.defer(async () => {
+    state = "draining";
+    log.info("stopping: waiting for exchanges in flight", { atMostMs: config.drainMs });
+    tunnels.announceDrain(config.drainMs);
+    const closing = [...Object.values(acceptors), publicTls].map((listener) =>
+      listener.close(config.drainMs)
+    );
+    await drained(counters, config.drainMs);
+    tunnels[Symbol.dispose]();
+    tunnelServer.close();
+    await Promise.all(closing);
+  });
+  for (const [name, acceptor] of Object.entries(acceptors)) listeners[name] = await acceptor.listen();
+  const dialled = listeners.tunnel ?? listeners.public!;
+  if (publicAddress === "") {
+    publicAddress = formatHostPort({ host: reachable(dialled.address), port: dialled.port });
+  }
+
+  const admin = await serveAdmin(
+    createAdminApp({
+      store,
+      live: liveConnectors(tunnels, () => state),
+      metrics: createMetrics({
+        counters,
+        beforeScrape: () => {
+          counters.waitingRequests = registry.waiting;
+          counters.logLinesLost = logging.lost;
+        },
+      }),
+      tokenFacts: {
+        brokerAddress: publicAddress,
+        tunnelName: config.tunnelName,
+        enrolName: config.enrolName,
+        caFingerprint: ca.caFingerprint,
+      },
+      clock: Date,
+      log,
+    }),
+    parseListenAddress(config.adminListen)!,
+  );
+  stack.defer(() => admin.close());
+  listeners.admin = { address: parseListenAddress(config.adminListen)!.host, port: admin.port };
+
+  state = "serving";
+  log.info("broker ready", { version: VERSION, publicAddress, adminUrl: admin.url, ...flat(listeners) });
+  if (json) {
+    const { caFingerprint } = ca;
+    const ready = {
+      ready: true,
+      listeners,
+      adminUrl: admin.url,
+      adminTokenFile: folder.adminToken,
+      caFingerprint,
+    };
+    process.stdout.write(`${JSON.stringify(ready)}\n`);
+  }
+  await aborted(signal);
+}
+
+function tunnelCredentials(ca: Ca, name: string): TunnelCredentials {
+  const { key, cert } = ca.serverContext(name);
+  return { key, cert, ca: ca.trustAnchors };
+}
+
+/** Keeps the CA's certificate for `name` among the public ones; returns the way to stop. */
+function serveOwnCertificate(ca: Ca, certificates: Certificates, name: string): () => void {
+  const register = () => {
+    const { key, cert } = ca.serverContext(name);
+    return certificates.register(
+      name,
+      createSecureContext({ key, cert, minVersion: "TLSv1.2" }),
+    );
+  };
+  let unregister = register();
+  const stop = ca.onServerContext((context) => {
+    if (context.name !== name) return;
+    unregister();
+    unregister = register();
+  });
+  return () => {
+    stop();
+    unregister();
+  };
+}
+
+/** Applies what the administrator has set, now and whenever it changes; until then the configuration holds. */
+async function followSettings(store: Store, logging: Logging): Promise<() => void> {
+  const apply = async (): Promise<void> => {
+    const { settings, version } = await store.getSettings();
+    if (version <= 1) return;
+    logging.setLevel(settings.logLevel);
+    logging.setSessionLog(settings.sessionLog);
+  };
+  await apply();
+  return store.onChange((change) => {
+    if (change.kind !== "settings") return;
+    apply().catch((error) => logging.log.error("cannot read settings", { error: String(error) }));
+  });
+}
+
+/** Resolves when no exchange is in flight, or when the grace is over. */
+async function drained(counters: DataPlaneCounters, graceMs: number): Promise<void> {
+  const end = performance.now() + graceMs;
+  while (counters.exchangesStarted > counters.exchangesFinished && performance.now() < end) {
+    await delay(DRAIN_CHECK_MS);
+  }
+}
+
+/** A host that others can dial when the listener took every address. */
+function reachable(address: string): string {
+  return address === "::" || address === "0.0.0.0" ? hostname() : address;
+}
+
+function flat(listeners: Record<string, { address: string; port: number }>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(listeners).map((
+      [name, { address, port }],
+    ) => [name, formatHostPort({ host: address, port })]),
+  );
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,146 @@
+/**
+ * The connector's composition root: what starts in which order, what stops in which order, and why.
+ *
+ * Start: logs; the lock, so that two processes never share one state folder; the identity; the backends; the status
+ * socket, which answers even while no tunnel is up; then the tunnels. Stop is the reverse.
+ */
+import { randomUUID } from "node:crypto";
+import { hostname, release, type } from "node:os";
+import { createLogging } from "../platform/logging.ts";
+import type { LogLevel } from "../platform/log.ts";
+import { VERSION } from "../platform/version.ts";
+import { formatHostPort } from "../protocol/address.ts";
+import { OLDEST_PROTOCOL_REVISION, PROTOCOL_REVISION } from "../protocol/messages.ts";
+import { CreditBudget } from "../tunnel/credit_budget.ts";
+import type { Fields } from "../tunnel/control_channel.ts";
+import { AllowList } from "./backend/allow_list.ts";
+import { createBackends } from "./backend/backends.ts";
+import type { ConnectorConfiguration } from "./config.ts";
+import { loadIdentity } from "./identity/identity.ts";
+import { lockState } from "./identity/state_lock.ts";
+import { KnownApps } from "./known_apps.ts";
+import { serveStatus } from "./status/server.ts";
+import { statusSocketPath } from "./status/socket_path.ts";
+import { Supervisor } from "./supervisor.ts";
+import type { TunnelContext } from "./tunnel.ts";
+
+/** How the program was called. */
+export interface RunOptions {
+  /** One JSON line on standard output once the first tunnel is ready. */
+  json: boolean;
+  signal: AbortSignal;
+}
+
+const DIAL_STEP_MS = 10_000;
+const MAX_LANES = 16_384;
+const LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(["debug", "info", "warn", "error"]);
+
+/** Runs a connector until the signal is aborted and all is stopped. */
+export async function runConnector(
+  config: ConnectorConfiguration,
+  { json, signal }: RunOptions,
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const logging = createLogging({
+    level: config.logLevel,
+    format: config.logFormat,
+    sessionLog: config.sessionLog,
+  });
+  stack.defer(() => logging.flush());
+  const { log } = logging;
+
+  stack.use(lockState(config.stateDir));
+  const identity = await loadIdentity(config.stateDir);
+  const backends = createBackends({ allow: new AllowList(config.allow), log });
+  stack.defer(() => backends.close());
+
+  const apps = new KnownApps();
+  let wanted = { latest: "", desired: "" };
+  const notices: Record<string, (fields: Fields) => void> = {
+    "log.level": ({ level, session }) => {
+      if (LEVELS.has(level)) logging.setLevel(level as LogLevel);
+      if (typeof session === "boolean") logging.setSessionLog(session);
+    },
+    "revoked": ({ code }) =>
+      log.error(
+        "the administrator has ended this connector's access: ask for a new enrolment token, then register again",
+        {
+          code,
+        },
+      ),
+    "drain": ({ graceMs }) => log.info("the broker is about to stop", { graceMs }),
+  };
+  const context: TunnelContext = {
+    backends,
+    apps,
+    budget: new CreditBudget(config.exchangeMemoryBytes),
+    log,
+    sessionLog: logging.session,
+    times: { pingIntervalMs: config.pingIntervalMs, timeoutMs: config.tunnelTimeoutMs },
+    maxLanes: MAX_LANES,
+    configPullIntervalMs: config.configPullIntervalMs,
+    versionPollIntervalMs: config.versionPollIntervalMs,
+    hello: {
+      revision: PROTOCOL_REVISION,
+      oldestRevision: OLDEST_PROTOCOL_REVISION,
+      capabilities: [],
+      softwareVersion: VERSION,
+      machineName: hostname(),
+      os: `${type()} ${release()}`,
+      instanceId: randomUUID(),
+    },
+    onNotice: (kind, fields) => notices[kind]?.(fields),
+    onVersion: (answer) => {
+      if (answer.desired !== "" && answer.desired !== VERSION && answer.desired !== wanted.desired) {
+        log.warn("another version should run here", { running: VERSION, desired: answer.desired });
+      }
+      wanted = answer;
+    },
+  };
+  let announced = false;
+  const supervisors = Array.from({ length: config.tunnels }, () =>
+    new Supervisor({
+      context,
+      log,
+      stepMs: DIAL_STEP_MS,
+      target: () => ({
+        address: identity.address,
+        tunnelName: identity.tunnelName,
+        ca: identity.ca,
+        certificate: identity.certificate,
+        key: identity.key.reveal(),
+      }),
+      onReady: () => {
+        if (announced || !json) return;
+        announced = true;
+        process.stdout.write(`${JSON.stringify({ ready: true, id: identity.connectorId })}\n`);
+      },
+    }));
+
+  stack.use(
+    await serveStatus(statusSocketPath(config.stateDir), () => ({
+      id: identity.connectorId,
+      version: VERSION,
+      latestVersion: wanted.latest,
+      desiredVersion: wanted.desired,
+      broker: formatHostPort(identity.address),
+      certificateNotAfter: new Date(identity.notAfter).toISOString(),
+      groupId: apps.groupId,
+      configRevision: apps.revision,
+      apps: apps.size,
+      tunnels: supervisors.map((supervisor) => ({
+        state: supervisor.state,
+        ...supervisor.tunnel?.facts,
+        ...(supervisor.lastError === null ? {} : { lastError: supervisor.lastError.message }),
+      })),
+      logLinesLost: logging.lost,
+    })),
+  );
+  log.info("connector starting", {
+    version: VERSION,
+    connector: identity.connectorId,
+    broker: formatHostPort(identity.address),
+  });
+  await Promise.all(supervisors.map((supervisor) => supervisor.run(signal)));
+  log.info("connector stopped");
+}
