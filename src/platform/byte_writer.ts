@@ -8,6 +8,11 @@ export interface ByteWriter {
   close(): void;
 }
 
+/**
+ * Deno's `fs.write` to a non-blocking descriptor forgets how much it had written when the reader's buffer filled up, and
+ * bytes would leave twice. A piece of PIPE_BUF bytes is taken whole or not at all (pipe(7)).
+ */
+const PIECE_BYTES = process.versions.deno === undefined ? Infinity : 4_096;
 const FIRST_RETRY_MS = 1;
 const LAST_RETRY_MS = 50;
 
@@ -15,26 +20,27 @@ const LAST_RETRY_MS = 50;
  * A writer to a file descriptor of this process, 2 (standard error) in practice. Node's own `process.stderr` writes to
  * pipes and terminals synchronously: a reader that stops reading would stop the process. So the file behind the
  * descriptor is opened anew, non-blocking, which leaves the description that other processes share as it is.
- * Sockets cannot be opened so; they go through `net.Socket`, which is asynchronous by itself.
+ * A socket cannot be opened so; it is made non-blocking as it is. Where neither works, writes come from the thread pool.
  */
 export function openByteWriter(descriptor: number): ByteWriter {
   try {
-    const path = `/proc/self/fd/${descriptor}`;
-    return new PollingWriter(
-      openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_APPEND),
-      true,
-    );
+    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK;
+    return new PollingWriter(openSync(`/proc/self/fd/${descriptor}`, flags), true);
   } catch {
-    return isSocketOrPipe(descriptor) ? new SocketWriter(descriptor) : new PollingWriter(descriptor, false);
+    makeNonBlocking(descriptor);
+    return new PollingWriter(descriptor, false);
   }
 }
 
-function isSocketOrPipe(descriptor: number): boolean {
+/** Node has no call for it, but a `Socket` makes its descriptor non-blocking; nothing is ever written through this one. */
+function makeNonBlocking(descriptor: number): void {
   try {
     const stat = fstatSync(descriptor);
-    return stat.isSocket() || stat.isFIFO();
+    if (stat.isSocket() || stat.isFIFO()) {
+      new Socket({ fd: descriptor, readable: false, writable: true }).unref();
+    }
   } catch {
-    return false;
+    // Not a descriptor that can: the thread pool waits instead of the process.
   }
 }
 
@@ -64,17 +70,20 @@ class PollingWriter implements ByteWriter {
   #attempt(bytes: Uint8Array, retryMs: number, done: (error: Error | null) => void): void {
     if (this.#closed) return done(new Error("Cannot write: the writer is closed"));
     this.#writing = true;
-    write(this.#descriptor, bytes, (error, written) => {
+    write(this.#descriptor, bytes.subarray(0, PIECE_BYTES), (error, written) => {
       this.#writing = false;
       if (this.#closed) {
         this.#release();
         return done(new Error("Cannot write: the writer is closed"));
       }
       if (error !== null && error.code !== "EAGAIN") return done(error);
-      const rest = error === null ? bytes.subarray(written) : bytes;
-      if (rest.length === 0) return done(null);
-      const nextMs = error === null ? FIRST_RETRY_MS : Math.min(retryMs * 2, LAST_RETRY_MS);
-      this.#timer = setTimeout(() => this.#attempt(rest, nextMs, done), retryMs);
+      if (error === null) {
+        return written < bytes.length
+          ? this.#attempt(bytes.subarray(written), FIRST_RETRY_MS, done)
+          : done(null);
+      }
+      const nextMs = Math.min(retryMs * 2, LAST_RETRY_MS);
+      this.#timer = setTimeout(() => this.#attempt(bytes, nextMs, done), retryMs);
       // A log that nobody reads is no reason to stay alive; whoever waits for it (`flush`) holds the process.
       this.#timer.unref();
     });
@@ -82,25 +91,5 @@ class PollingWriter implements ByteWriter {
 
   #release(): void {
     if (this.#owned) closeSync(this.#descriptor);
-  }
-}
-
-/** Writes through the event loop's own readiness notice. */
-class SocketWriter implements ByteWriter {
-  readonly #socket: Socket;
-
-  constructor(descriptor: number) {
-    this.#socket = new Socket({ fd: descriptor, readable: false, writable: true });
-    this.#socket.on("error", () => {});
-    this.#socket.unref();
-  }
-
-  write(bytes: Uint8Array, done: (error: Error | null) => void): void {
-    this.#socket.write(bytes, (error) => done(error ?? null));
-  }
-
-  /** The descriptor stays open: it belongs to the process. */
-  close(): void {
-    this.#socket.removeAllListeners("drain");
   }
 }
