@@ -65,6 +65,32 @@ for (const [name, extra] of ADAPTERS) {
     });
   }
 
+  test(`${name}: a backend that closes after its last byte, while we have paused it, is complete later`, async (t) => {
+    const backend = await rawBackend(t, ({ socket, head }) => {
+      if (head.startsWith("GET /other")) return void socket.write(answerOk());
+      socket.write("HTTP/1.1 200 OK\r\n\r\nabc");
+      setImmediate(() => socket.end("def"));
+    });
+    const backends = testBackends(t);
+    const app = backendApp(backend.origin);
+    const got = exchange(backends, app, { headers: ["Host", "a", ...extra] });
+    got.take = (chunk) => {
+      got.chunks.push(chunk);
+      return false;
+    };
+    await got.answered;
+    // Whatever the other side sent has long arrived when these have been answered.
+    for (let i = 0; i < 10; i++) await completed(exchange(backends, app, { target: "/other" }));
+    got.take = (chunk) => {
+      got.chunks.push(chunk);
+      setImmediate(() => got.exchange.resume());
+      return false;
+    };
+    got.exchange.resume();
+    await completed(got);
+    assert.equal(got.body, "abcdef");
+  });
+
   test(`${name}: an upload that the backend does not read is held back, then complete`, async (t) => {
     const sockets: Socket[] = [];
     let received = 0;

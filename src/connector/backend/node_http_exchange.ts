@@ -102,7 +102,10 @@ export class NodeHttpExchange implements BackendExchange {
       if (this.#state !== "over" && !this.#bodyEnded) this.#handler.drained();
     });
     request.on("error", (error) => this.#fail(error));
-    request.once("close", () => this.#fail(new Error("socket hang up")));
+    // With a response there may be bytes of it to come, buffered while paused: its own events tell.
+    request.once("close", () => {
+      if (this.#response === null) this.#fail(new Error("socket hang up"));
+    });
   }
 
   #sent(): void {
@@ -125,7 +128,7 @@ export class NodeHttpExchange implements BackendExchange {
     response.on("data", (chunk: Uint8Array) => this.#received(response, chunk));
     response.once("end", () => this.#ended(response));
     response.on("error", (error) => this.#fail(error));
-    response.once("aborted", () => this.#fail(new Error("aborted")));
+    response.once("close", () => this.#fail(new Error("aborted")));
     this.#handler.response(response.statusCode!, response.statusMessage ?? "", response.rawHeaders);
   }
 
