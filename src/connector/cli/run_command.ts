@@ -18,7 +18,7 @@ export function addRunCommand(program: Command, { env, signal }: CliContext): vo
       "Dials the broker with this host's identity and serves its group's applications until stopped.",
     );
   addConfigurationOptions(command, CONNECTOR_CONFIGURATION)
-    .option("--json", "log as lines of JSON, whatever standard output is", false)
+    .option("--json", "print one line of JSON when the first tunnel is ready", false)
     .addHelpText("after", EXAMPLES)
     .action(async ({ json, ...flags }: { json: boolean } & Record<string, unknown>) => {
       const configuration = loadConfiguration(CONNECTOR_CONFIGURATION, { flags, env });
