@@ -83,7 +83,8 @@ const SEMICOLON = 0x3b;
  * - the query is cut off; `#`, spaces, control and non-ASCII bytes are refused anywhere
  * - escapes of printable ASCII but `/ ? # %` and backslash are decoded (`%41` is `A`), so that no spelling of a prefix
  *   slips past it; the others get upper-case digits; broken ones and `%00` are refused
- * - `.` and `..` segments (also written `%2e`) are resolved; above the root is refused, and so is `..` after an empty segment
+ * - `.` and `..` segments (also written `%2e`) are resolved; above the root is refused, and so is `..` after
+ *   a segment that is not one to everybody: an empty one, `;x`, `a%2Fb`
  * - empty segments are left out: `//a///b` is `/a/b`
  * - `%2F`, `\` and `%5C` stay in their segment as `%2F` and `%5C`, but refuse the target where reading them as
  *   separators makes a dot segment (`..%2f`); `RouteTable.match` also wants the same app for both readings
@@ -126,6 +127,9 @@ function endsSegment(code: number): boolean {
   return code === SLASH || code === QUESTION_MARK || code === SEMICOLON || Number.isNaN(code);
 }
 
+/** Segments that are none to some servers, or several: what `..` after them undoes is not clear. */
+const UNCLEAR = /^$|^;|%2F|%5C/;
+
 function resolve(path: string): string | undefined {
   const kept: string[] = [];
   const raw = path.split("/");
@@ -135,9 +139,8 @@ function resolve(path: string): string | undefined {
     if (segment === undefined) return undefined;
     trailing = segment === "" || segment === "." || segment === "..";
     if (segment === "..") {
-      // An empty segment is one to some servers and none to others: what `..` undoes is then not clear.
       const undone = kept.pop();
-      if (undone === undefined || undone === "") return undefined;
+      if (undone === undefined || UNCLEAR.test(undone)) return undefined;
     } else if (segment !== ".") kept.push(segment);
   }
   const segments = kept.filter((segment) => segment !== "");

@@ -2,9 +2,9 @@ import { type ErrorOptions, SallyportError } from "../../platform/error.ts";
 
 /** Codes of errors of public certificates. */
 export const CERTIFICATE_CODES = [
-  "certificate_unreadable",
-  "certificate_invalid",
-  "certificate_host_invalid",
+  "public_certificate_unreadable",
+  "public_certificate_invalid",
+  "public_certificate_host_invalid",
 ] as const;
 
 /** One of {@linkcode CERTIFICATE_CODES}. */

@@ -15,8 +15,8 @@ export interface CertificatePair {
 }
 
 /**
- * Reads a pair from two PEM files. Throws `CertificateError`: `certificate_unreadable` when a file cannot be read,
- * `certificate_invalid` when it is not PEM or the key is not the certificate's.
+ * Reads a pair from two PEM files. Throws `CertificateError`: `public_certificate_unreadable` when a file cannot be read,
+ * `public_certificate_invalid` when it is not PEM or the key is not the certificate's.
  */
 export async function readPair(
   certFile: string,
@@ -35,7 +35,7 @@ export async function readPair(
     };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CertificateError("certificate_invalid", `Cannot use certificate "${certFile}": ${reason}`, {
+    throw new CertificateError("public_certificate_invalid", `Cannot use certificate "${certFile}": ${reason}`, {
       cause,
       details: { certFile, keyFile },
     });
@@ -47,7 +47,7 @@ async function readPem(file: string): Promise<string> {
     return await readFile(file, "latin1");
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-    throw new CertificateError("certificate_unreadable", `Cannot read "${file}": ${code}`, {
+    throw new CertificateError("public_certificate_unreadable", `Cannot read "${file}": ${code}`, {
       cause,
       details: { file },
     });

@@ -132,13 +132,13 @@ function noteExpiry(log: Log, certFile: string, { notAfter }: CertificatePair): 
   if (notAfter.getTime() <= Date.now()) log.warn("Certificate has expired", { certFile, notAfter });
 }
 
-/** A host or `*.host` as it is looked up. Throws `CertificateError` `certificate_host_invalid`. */
+/** A host or `*.host` as it is looked up. Throws `CertificateError` `public_certificate_host_invalid`. */
 function canonicalPattern(pattern: string): string {
   const wildcard = pattern.startsWith("*.");
   const authority = canonicalAuthority(wildcard ? pattern.slice(2) : pattern);
   if (authority === undefined || authority.port !== undefined) {
     throw new CertificateError(
-      "certificate_host_invalid",
+      "public_certificate_host_invalid",
       `Cannot use host pattern "${pattern}": not a host`,
       {
         details: { pattern },

@@ -36,7 +36,7 @@ export function routeOf(app: App, externalUrl: string): Route | RouteProblem {
   if (external === null || !isHttp(external)) return problem("not an http or https URL");
   if (internal === null || !isHttp(internal)) return problem("the internal URL is not an http or https URL");
   const path = canonicalPath(external.pathname);
-  if (path === undefined) return problem("its path can be read in several ways");
+  if (path === undefined || /%2F|%5C/.test(path)) return problem("its path can be read in several ways");
   const host = external.hostname.replace(/\.$/, "");
   return {
     app,
