@@ -192,7 +192,7 @@ test("a body of unknown length is chunked, and its head leaves before its first 
   got.exchange.write(Buffer.from("abc"));
   got.exchange.end();
   await completed(got);
-  const [{ head, body }] = backend.requests as [{ head: string; body: string }];
+  const { head, body } = backend.requests[0]!;
   assert.match(head, /^GET \/\xe9 HTTP\/1.1\r\nHost: backend.test\r\nTransfer-Encoding: chunked\r\n/);
   assert.equal(body, "3\r\nabc\r\n0\r\n\r\n");
 });

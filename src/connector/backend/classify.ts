@@ -30,13 +30,6 @@ const TLS: Readonly<Record<string, BackendCode>> = {
   INVALID_PURPOSE: "backend_tls_untrusted",
 };
 
-/** What Deno's TLS says instead of an OpenSSL code. */
-const TLS_TEXT: readonly [RegExp, BackendCode][] = [
-  [/NotValidForName/, "backend_tls_name_mismatch"],
-  [/certificate: (Expired|NotValidYet)/, "backend_tls_expired"],
-  [/UnknownIssuer|BadSignature|CaUsedAsEndEntity|invalid peer certificate/, "backend_tls_untrusted"],
-];
-
 /** In which order the failures of several addresses of one name tell the most. */
 const TELLING: readonly BackendCode[] = [
   "backend_refused",
@@ -68,19 +61,12 @@ export function connectError(target: string, phase: DialPhase, cause: unknown): 
 
 function codeOf(phase: DialPhase, cause: unknown): BackendCode {
   if (phase === "dns") return "backend_dns_failed";
-  if (phase === "tls") return tlsCode(cause);
+  if (phase === "tls") return TLS[systemCode(cause)] ?? "backend_tls_failed";
   if (cause instanceof AggregateError) {
     const codes = cause.errors.map((error) => TCP[systemCode(error)] ?? "backend_connect_failed");
     return TELLING.find((code) => codes.includes(code)) ?? "backend_connect_failed";
   }
   return TCP[systemCode(cause)] ?? "backend_connect_failed";
-}
-
-function tlsCode(cause: unknown): BackendCode {
-  const known = TLS[systemCode(cause)];
-  if (known !== undefined) return known;
-  const text = cause instanceof Error ? cause.message : "";
-  return TLS_TEXT.find(([pattern]) => pattern.test(text))?.[1] ?? "backend_tls_failed";
 }
 
 function systemCode(cause: unknown): string {
