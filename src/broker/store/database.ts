@@ -11,6 +11,7 @@ import type { Migration } from "./migrations.ts";
 import type { Change } from "./port.ts";
 import { DEFAULT_MAX_TOMBSTONES } from "./revisions.ts";
 import type { Schema } from "./schema.ts";
+import { WriteQueue } from "./write_queue.ts";
 
 /** Queries of a transaction or snapshot. */
 export type Queries = Kysely<Schema>;
@@ -42,7 +43,7 @@ export interface DatabaseOptions {
 }
 
 /**
- * The two ways into the file. Changes go through one connection, one transaction after the other; reads through a
+ * The two ways into the file. Changes go through one connection, one after the other; reads through a
  * second, each on a snapshot of what is committed, so that they wait for no change.
  */
 export class Database {
@@ -51,6 +52,7 @@ export class Database {
   readonly #clock: { now(): Timestamp };
   readonly #writer: Queries;
   readonly #reader: Queries;
+  readonly #writes: WriteQueue;
   readonly #maxTombstones: number;
   #closed: Promise<void> | null = null;
 
@@ -61,6 +63,7 @@ export class Database {
     this.#clock = clock;
     this.#maxTombstones = maxTombstones;
     this.#writer = new Kysely({ dialect: nodeSqliteDialect(writer, "BEGIN IMMEDIATE") });
+    this.#writes = new WriteQueue(this.#writer);
     this.#reader = new Kysely({ dialect: nodeSqliteDialect(reader, "BEGIN") });
   }
 
@@ -83,7 +86,7 @@ export class Database {
   async write<T>(body: (mutation: Mutation) => Promise<T>): Promise<T> {
     this.#checkOpen();
     const changes: Change[] = [];
-    const result = await this.#writer.transaction().execute((db) => body(this.#mutation(db, changes)));
+    const result = await this.#writes.add((db) => body(this.#mutation(db, changes)));
     this.feed.publish(changes);
     return result;
   }
@@ -113,8 +116,17 @@ export class Database {
 
   /** Waits for the calls made, then closes both connections. */
   close(): Promise<void> {
-    this.#closed ??= this.#reader.destroy().finally(() => this.#writer.destroy());
+    this.#closed ??= this.#end();
     return this.#closed;
+  }
+
+  async #end(): Promise<void> {
+    await this.#writes.idle();
+    try {
+      await this.#reader.destroy();
+    } finally {
+      await this.#writer.destroy();
+    }
   }
 
   #checkOpen(): void {

@@ -1,6 +1,10 @@
 import { StoreError } from "./errors.ts";
 
-/** Lets one in at a time, in order of arrival. At most `limit` wait: one more is turned away with `store_unavailable`. */
+/**
+ * Lets one in at a time, in order of arrival. Where there is a queue, each gets a turn of the event loop of its own:
+ * what goes on inside waits for nothing outside, so a long queue would keep the loop to itself. At most `limit` wait:
+ * one more is turned away with `store_unavailable`.
+ */
 export class Turnstile {
   readonly #limit: number;
   readonly #waiting: (() => void)[] = [];
@@ -29,6 +33,6 @@ export class Turnstile {
   leave(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#taken = false;
-    else next();
+    else setImmediate(next);
   }
 }

@@ -23,6 +23,45 @@ test("store: calls made at once are served one after another, each whole", async
   assert.equal((await store.listAudit({ limit: 1_000 })).items.length, 2 + 50);
 });
 
+test("store: of changes made at once, one that fails half-way undoes itself alone", async (t) => {
+  const { store } = await temporaryStore(t);
+  const results = await Promise.allSettled(
+    Array.from({ length: 60 }, (_, i) => {
+      const externalUrls = [`https://app${i % 20}.example.com/`];
+      return store.createApp(ADMIN, appSettings(`app${i}`, { externalUrls }));
+    }),
+  );
+  assert.deepEqual(results.map(({ status }) => status === "fulfilled"), results.map((_, i) => i < 20));
+  for (const result of results) {
+    if (result.status === "rejected") assert.equal(result.reason.code, "url_taken");
+  }
+  assert.equal((await store.listApps({ limit: 100 })).items.length, 20);
+  assert.equal((await store.listAudit({ limit: 100 })).items.length, 20);
+  assert.equal(await store.groupRevision("default"), 21);
+});
+
+test("store: long queues of changes and reads leave the event loop its turns", async (t) => {
+  const { store } = await temporaryStore(t);
+  const turnsDuring = async (calls: Promise<unknown>[]) => {
+    let turns = 0;
+    let done = false;
+    const count = () => {
+      turns++;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    await Promise.all(calls);
+    done = true;
+    return turns;
+  };
+  const changes = Array.from(
+    { length: 320 },
+    (_, i) => store.updateSettings(ADMIN, { latestVersion: `1.${i}` }),
+  );
+  assert.ok(await turnsDuring(changes) >= 10);
+  assert.ok(await turnsDuring(Array.from({ length: 50 }, () => store.getSettings())) >= 40);
+});
+
 test("store: a read during a change sees what was before, and after it what is now", async (t) => {
   const { store } = await temporaryStore(t);
   const change = store.updateSettings(ADMIN, { latestVersion: "2" });
