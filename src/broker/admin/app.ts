@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { authenticate } from "./authenticate.ts";
+import { limitBody } from "./body_limit.ts";
 import type { AdminDeps, AdminEnv } from "./deps.ts";
 import { docsPage } from "./docs_page.ts";
 import { AdminRequestError } from "./errors.ts";
@@ -58,16 +58,7 @@ export function createAdminApp(deps: AdminDeps): Hono<AdminEnv> {
   app.get("/api/v1/openapi.json", (c) => c.json(document));
   app.get("/api/v1/docs", (c) => c.html(page.html, 200, { "Content-Security-Policy": page.policy }));
   // The order is the point: nothing of a body is read before the token is known to be good.
-  app.use("/api/v1/*", authenticate(deps.store, deps.log), limitBody());
+  app.use("/api/v1/*", authenticate(deps.store, deps.log), limitBody(MAX_BODY_BYTES));
   app.route("/api/v1", api);
   return app;
-}
-
-function limitBody() {
-  return bodyLimit({
-    maxSize: MAX_BODY_BYTES,
-    onError: () => {
-      throw new AdminRequestError("body_too_large", `The body is larger than ${MAX_BODY_BYTES} bytes`);
-    },
-  });
 }

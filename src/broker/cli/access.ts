@@ -33,7 +33,7 @@ async function findToken(options: AccessOptions, context: CliContext): Promise<S
   const given = options.adminTokenFile === undefined ? env.SALLYPORT_ADMIN_TOKEN : undefined;
   if (given !== undefined) return checkToken(given, 'variable "SALLYPORT_ADMIN_TOKEN"');
   const file = options.adminTokenFile ?? env.SALLYPORT_ADMIN_TOKEN_FILE ??
-    dataFolder((await localConfiguration(options, context)).dataDir).adminToken;
+    dataFolder((await localConfiguration(locationOf(options), context)).dataDir).adminToken;
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -70,10 +70,15 @@ function checkUrl(text: string): URL {
 /** Where a broker on this host listens; a wildcard address is reached over loopback. */
 async function localUrl(options: AccessOptions, context: CliContext): Promise<string> {
   const { parseListenAddress } = await import("../../platform/listen_address.ts");
-  const { adminListen } = await localConfiguration(options, context);
+  const { adminListen } = await localConfiguration(locationOf(options), context);
   const { host, port } = parseListenAddress(adminListen) ?? { host: "127.0.0.1", port: 9_180 };
   const name = { "0.0.0.0": "127.0.0.1", "::": "::1" }[host] ?? host;
   return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+}
+
+/** A command's other flags may have the names of configuration keys: `settings set --log-level`. */
+function locationOf({ config, dataDir }: AccessOptions): LocationOptions {
+  return { config, dataDir };
 }
 
 function isLoopback(hostname: string): boolean {

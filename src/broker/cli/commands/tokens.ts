@@ -34,8 +34,8 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       "",
       made.token,
       "",
-      "Next, on the connector's host:",
-      `  SALLYPORT_TOKEN=${made.token} sallyport-connector register`,
+      "Next, on the connector's host (paste the token, then Enter and Ctrl-D):",
+      "  sallyport-connector register --token-file -",
       "  sallyport-connector run",
     ];
     return { json: made, text: text.join("\n") };

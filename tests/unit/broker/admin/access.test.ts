@@ -31,7 +31,11 @@ test("admin API: without a live token nothing answers but 401 with a challenge, 
 test("admin API: no byte of a body is read before the token is known to be good", async (t) => {
   const { app } = await adminFixture(t);
   let pulls = 0;
-  const body = new ReadableStream({ pull: () => void (pulls += 1) }, { highWaterMark: 0 });
+  const pull = (controller: ReadableStreamDefaultController) => {
+    pulls += 1;
+    controller.close();
+  };
+  const body = new ReadableStream({ pull }, { highWaterMark: 0 });
   const init = { method: "POST", headers: { "Content-Type": "application/json" }, body, duplex: "half" };
   const response = await app.request("/api/v1/groups", init as RequestInit);
   assertProblem(await readAnswer(response), 401, "unauthorized");

@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { createAdminApp } from "../../src/broker/admin/app.ts";
+import { ensureFirstAdminToken } from "../../src/broker/admin/first_token.ts";
+import { type AdminServer, serveAdmin } from "../../src/broker/admin/serve.ts";
+import { type Ca, openCa } from "../../src/broker/ca/ca.ts";
+import { dataFolder } from "../../src/broker/data_folder.ts";
+import { enrolmentSecretSha256 } from "../../src/broker/enrol/secret.ts";
+import { DataPlaneCounters } from "../../src/broker/metrics/counters.ts";
+import { createMetrics } from "../../src/broker/metrics/prometheus.ts";
+import type { Store } from "../../src/broker/store/port.ts";
+import { openStore } from "../../src/broker/store/sqlite.ts";
+import { silentLog } from "../../src/platform/log.ts";
+import { parseEnrolmentToken } from "../../src/protocol/enrolment.ts";
+import { LiveTable, TOKEN_FACTS } from "../support/admin_fixture.ts";
+import { brokerCli, type CliOutcome } from "../support/broker_cli.ts";
+import { newConnector } from "../support/store_fixture.ts";
+
+let folder: string;
+let store: Store & AsyncDisposable;
+let ca: Ca;
+let server: AdminServer;
+const live = new LiveTable();
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sallyport-cli-"));
+  store = await openStore({ path: dataFolder(folder).store });
+  ca = await openCa(folder, { names: ["tunnel.example.com"], log: silentLog });
+  await ensureFirstAdminToken(store, dataFolder(folder).adminToken, silentLog);
+  const metrics = createMetrics({ counters: new DataPlaneCounters(), processMetrics: false });
+  const app = createAdminApp({ store, live, metrics, tokenFacts: TOKEN_FACTS, clock: Date, log: silentLog });
+  server = await serveAdmin(app, { host: "127.0.0.1", port: 0 });
+});
+
+after(async () => {
+  await server.close();
+  await ca[Symbol.asyncDispose]();
+  await store.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A command against the listener, with the token from the data folder. */
+const cli = (...args: string[]): Promise<CliOutcome> =>
+  brokerCli([...args, "--data-dir", folder], { SALLYPORT_ADMIN_URL: server.url });
+
+/** The same with `--json`, which must succeed. */
+async function json(...args: string[]) {
+  const outcome = await cli(...args, "--json");
+  assert.equal(outcome.code, 0, outcome.stderr);
+  return outcome.json;
+}
+
+/** A refusal: exit code and code of the error. */
+async function refused(exitCode: number, code: string, ...args: string[]): Promise<void> {
+  const outcome = await cli(...args, "--json");
+  assert.deepEqual(
+    [outcome.code, outcome.json?.error?.code, outcome.stdout],
+    [exitCode, code, ""],
+    outcome.stderr,
+  );
+}
+
+test("broker CLI: groups and apps, by id or name, as tables and as JSON", async () => {
+  const group = await json("group", "create", "Berlin");
+  const ca = join(folder, "backend.pem");
+  await writeFile(ca, (await readFile(join(folder, "ca", "root.pem"))).toString());
+  const app = await json(
+    ...["app", "create", "--name", "Wiki", "--group", "Berlin", "--internal-url", "https://10.0.0.5/wiki"],
+    ...["--external-url", "https://wiki.example.com", "--external-url", "https://w.example.com/x/"],
+    ...[
+      "--idle-timeout-ms",
+      "0",
+      "--backend-ca",
+      ca,
+      "--backend-name",
+      "wiki.internal",
+      "--host-header",
+      "user",
+    ],
+  );
+  assert.equal(app.groupId, group.id);
+  assert.deepEqual(app.externalUrls, ["https://wiki.example.com/", "https://w.example.com/x"]);
+  assert.equal(app.timeouts.idleMs, 0);
+  assert.equal(app.backendTls.serverName, "wiki.internal");
+  const changed = await json("app", "set", "Wiki", "--backend-ca", "-", "--no-validate", "--disable");
+  assert.deepEqual(changed.backendTls, { validate: false, serverName: "wiki.internal" });
+  assert.deepEqual([changed.enabled, changed.hostHeader], [false, "user"]);
+  assert.deepEqual(await json("app", "show", app.id), changed);
+
+  const listed = await cli("app", "list", "--group", "Berlin");
+  const [head, row, ...rest] = listed.stdout.trimEnd().split("\n");
+  assert.match(head!, /^ID +NAME +GROUP +EXTERNAL URL +INTERNAL URL +ENABLED$/);
+  assert.equal(row!.indexOf("Wiki"), head!.indexOf("NAME"));
+  assert.equal(row!.indexOf("Berlin"), head!.indexOf("GROUP"));
+  assert.deepEqual(rest, []);
+
+  await refused(1, "group_not_empty", "group", "delete", "Berlin");
+  await json("group", "rename", "Berlin", "Potsdam");
+  assert.deepEqual(await json("app", "delete", "Wiki"), { deleted: app.id });
+  assert.deepEqual(await json("group", "delete", "Potsdam"), { deleted: group.id });
+  await refused(1, "reference_unknown", "group", "delete", "Potsdam");
+});
+
+test("broker CLI: a token enrols a connector, which is then shown, moved, disabled, enabled, deleted", async () => {
+  const made = await json("token", "create", "--uses", "2", "--ttl", "30m", "--description", "dmz");
+  assert.equal(Date.parse(made.expiresAt) - Date.parse(made.createdAt), 1_800_000);
+  const { secret } = parseEnrolmentToken(made.token);
+  const sha256 = enrolmentSecretSha256(secret);
+  const connector = await store.enrolConnector(
+    sha256,
+    { ...newConnector("c"), machineName: "dmz-1" },
+    Date.now(),
+  );
+  const twin = await store.enrolConnector(sha256, { ...newConnector("d"), machineName: "dmz-1" }, Date.now());
+  await refused(1, "reference_ambiguous", "connector", "show", "dmz-1");
+  assert.deepEqual(await json("connector", "delete", twin.id), { deleted: twin.id });
+
+  const group = await json("group", "create", "DMZ");
+  const moved = await json("connector", "move", "dmz-1", "--group", "DMZ");
+  assert.deepEqual(moved.memberOf, { id: group.id, name: "DMZ" });
+  assert.equal((await json("connector", "disable", "dmz-1")).status, "disabled");
+  assert.equal((await json("connector", "enable", "dmz-1")).status, "pending");
+  const shown = await cli("connector", "show", "dmz-1");
+  assert.match(shown.stdout, /^machine +dmz-1$/m);
+  assert.equal((await json("connector", "list")).length, 1);
+  await json("connector", "delete", connector.id);
+  await json("group", "delete", "DMZ");
+
+  const text = await cli("token", "create");
+  const [, token] = /^(spt1_\S+)$/m.exec(text.stdout) ?? [];
+  assert.equal(parseEnrolmentToken(token).brokerAddress, TOKEN_FACTS.brokerAddress);
+  assert.match(text.stdout, /sallyport-connector register/);
+  assert.equal((await json("token", "revoke", made.id)).status, "revoked");
+  const statuses = (await json("token", "list")).map(({ status }: { status: string }) => status);
+  assert.deepEqual(statuses.sort(), ["live", "revoked"]);
+});
+
+test("broker CLI: settings and log switches; the audit table says who", async () => {
+  assert.equal((await json("log", "session", "on")).sessionLog, true);
+  assert.equal((await json("log", "level", "debug")).logLevel, "debug");
+  const settings = await json(
+    "settings",
+    "set",
+    "--desired-connector-version",
+    "1.2.3",
+    "--session-log",
+    "off",
+  );
+  assert.deepEqual([settings.sessionLog, settings.desiredConnectorVersion], [false, "1.2.3"]);
+  assert.equal((await json("log", "level")).logLevel, "debug");
+  assert.match((await cli("settings", "show")).stdout, /^log level +debug$/m);
+  const entries = await json("audit", "list", "--limit", "2");
+  assert.equal(entries.length, 2);
+  assert.equal(entries[0].action, "settings.update");
+  assert.equal(entries[0].actor.address, "127.0.0.1");
+});
+
+test("broker CLI: wrong usage ends with 2, a failure with 1, and says its code", async () => {
+  await refused(2, "usage_invalid", "token", "create", "--ttl", "soon");
+  await refused(2, "usage_invalid", "app", "create", "--name", "x");
+  await refused(2, "usage_invalid", "app", "set", "x");
+  await refused(2, "usage_invalid", "log", "session", "maybe");
+  await refused(2, "invalid_request", "settings", "set", "--log-level", "loud");
+  const wiki = [
+    "app",
+    "create",
+    "--name",
+    "Wiki",
+    "--internal-url",
+    "http://a",
+    "--external-url",
+    "https://b?x",
+  ];
+  await refused(2, "invalid_request", ...wiki);
+  for (
+    const args of [["nonsense"], ["app", "nonsense"], ["app", "list", "--nonsense"], [
+      "connector",
+      "move",
+      "x",
+    ]]
+  ) {
+    const outcome = await brokerCli(args);
+    assert.equal(outcome.code, 2, outcome.stderr);
+    assert.notEqual(outcome.stderr, "");
+  }
+  const configuration = await brokerCli(["config", "check", "--ping-interval-ms", "x", "--json"]);
+  assert.deepEqual([configuration.code, configuration.json.error.code], [2, "configuration_value_invalid"]);
+  const checked = await brokerCli(["config", "check", "--ping-interval-ms", "200", "--json"]);
+  assert.deepEqual([checked.code, checked.json.values.pingIntervalMs], [0, 200]);
+});
+
+test("broker CLI: address and token may be missing, wrong or dead", async () => {
+  const asking = (env: Record<string, string>, ...args: string[]) =>
+    brokerCli(["group", "list", "--json", ...args], env);
+  const codeOf = ({ code, json }: CliOutcome) => [code, json.error.code];
+  const token = (await readFile(dataFolder(folder).adminToken, "utf8")).trim();
+  const env = { SALLYPORT_ADMIN_URL: server.url };
+  assert.equal((await asking({ ...env, SALLYPORT_ADMIN_TOKEN: token })).code, 0);
+  const other = `spa_${"A".repeat(43)}`;
+  assert.deepEqual(codeOf(await asking({ ...env, SALLYPORT_ADMIN_TOKEN: other })), [1, "unauthorized"]);
+  assert.deepEqual(codeOf(await asking({ ...env, SALLYPORT_ADMIN_TOKEN: "x" })), [2, "admin_token_missing"]);
+  const nowhere = ["--admin-token-file", join(folder, "nowhere")];
+  assert.deepEqual(codeOf(await asking(env, ...nowhere)), [2, "admin_token_missing"]);
+  const wrong = ["--admin-url", "localhost:9180"];
+  assert.deepEqual(codeOf(await asking({ SALLYPORT_ADMIN_TOKEN: token }, ...wrong)), [2, "usage_invalid"]);
+  const closed = await serveAdmin(createAdminAppStub(), { host: "127.0.0.1", port: 0 });
+  await closed.close();
+  const gone = await asking({ SALLYPORT_ADMIN_TOKEN: token }, "--admin-url", closed.url);
+  assert.deepEqual(codeOf(gone), [1, "admin_unreachable"]);
+  const listen = await asking({
+    SALLYPORT_ADMIN_TOKEN: token,
+    SALLYPORT_ADMIN_LISTEN: new URL(server.url).host,
+  });
+  assert.equal(listen.code, 0, listen.stderr);
+});
+
+test("broker CLI: backs up while the store is in use; restore refuses until it is not, then brings all back", async (t) => {
+  const other = await mkdtemp(join(tmpdir(), "sallyport-restore-"));
+  t.after(() => rm(other, { recursive: true, force: true }));
+  const data = join(other, "data");
+  const group = await json("group", "create", "Kept");
+  const { backup } = await json("backup");
+  await refused(1, "backup_failed", "backup", "--to", backup);
+  assert.equal((await stat(backup)).mode & 0o077, 0);
+  assert.deepEqual((await readdir(backup)).sort(), ["admin-token", "ca", "store.db"]);
+  assert.deepEqual(await readdir(dataFolder(folder).backups), [backup.split("/").at(-1)]);
+  await refused(1, "store_in_use", "restore", backup);
+  await refused(1, "restore_refused", "restore", join(folder, "ca"));
+
+  // What `init` made is replaced, and kept beside.
+  const made = await brokerCli(["init", "--data-dir", data, "--json"]);
+  assert.equal(made.code, 0, made.stderr);
+  assert.equal(made.json.adminTokenMade, true);
+  const restored = await brokerCli(["restore", backup, "--data-dir", data, "--json"]);
+  assert.equal(restored.code, 0, restored.stderr);
+  assert.ok((await stat(restored.json.replacedStore)).isFile());
+  assert.ok((await stat(join(restored.json.replacedCa, "root.key.pem"))).isFile());
+  const again = await brokerCli(["init", "--data-dir", data, "--json"]);
+  assert.deepEqual([again.json.caFingerprint, again.json.adminTokenMade], [ca.caFingerprint, false]);
+  assert.deepEqual(await readFile(join(data, "admin-token")), await readFile(dataFolder(folder).adminToken));
+  const copy = await openStore({ path: dataFolder(data).store });
+  t.after(() => copy.close());
+  assert.equal((await copy.getGroup(group.id)).name, "Kept");
+});
+
+function createAdminAppStub() {
+  const metrics = createMetrics({ counters: new DataPlaneCounters(), processMetrics: false });
+  return createAdminApp({ store, live, metrics, tokenFacts: TOKEN_FACTS, clock: Date, log: silentLog });
+}
