@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { ConfigurationError } from "../../platform/errors.ts";
+import { VERSION } from "../../platform/version.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./errors.ts";
 import { createOutput } from "./output.ts";
@@ -14,6 +15,7 @@ export type ExitCode = 0 | 1 | 2;
 /** Runs one command of `sallyport-connector`; `args` are without runtime and script. Never rejects. */
 export async function runProgram(args: readonly string[], context: CliContext): Promise<ExitCode> {
   const program = new Command("sallyport-connector")
+    .version(VERSION)
     .description(
       "The private side of a Sallyport tunnel: dials out to its broker and serves internal applications.",
     )
