@@ -255,6 +255,27 @@ test("lane: abort reaches the other side although nobody reads the body, and the
   assertClean(pair, 2);
 });
 
+test("lane: answered early, the rest of the upload is given up and does not leak into the next", async () => {
+  const pair = lanePair();
+  const { user, server } = await begin(pair, { follows: "body" });
+  pair.broker.lane.sendData(Buffer.alloc(3 * INITIAL_CREDIT, 7));
+  await settled(pair);
+  user.on = () => pair.broker.lane.abort({ code: "response_complete", begun: true });
+  pair.connector.lane.sendResponse(EMPTY);
+  await settled(pair);
+  assert.equal(server.names.at(-1), "abort");
+  assertClean(pair, 1);
+  const next = await begin(pair, { follows: "body" });
+  pair.broker.lane.sendData(Buffer.from("up"));
+  pair.broker.lane.sendEnd([]);
+  await settled(pair);
+  assert.equal(next.server.body.toString(), "up");
+  pair.connector.lane.sendResponse(EMPTY);
+  pair.connector.owner.budget.give(next.server.lingering);
+  await settled(pair);
+  assertClean(pair, 2);
+});
+
 test("lane: who gets an abort answers only if its own direction is open", async () => {
   const pair = lanePair();
   await begin(pair);
