@@ -1,5 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import process from "node:process";
 import { BenchError } from "./errors.ts";
 import { type BenchOptions, parseBenchOptions, usage } from "./options.ts";
@@ -9,6 +9,9 @@ import { ROWS } from "./rows/index.ts";
 import { Stage } from "./stage/stage.ts";
 import { rowTable, verdict } from "./table.ts";
 import { toolVersions } from "./tools.ts";
+
+/** A load average above which something else has a share in all figures. */
+const BUSY_LOAD = 1;
 
 async function main(args: readonly string[]): Promise<number> {
   const options = parseBenchOptions(args, ROWS);
@@ -23,11 +26,17 @@ async function main(args: readonly string[]): Promise<number> {
     cpu: cpus()[0].model,
   };
   process.stdout.write(`${heading(machine, options)}\n\n`);
+  const [load] = loadavg();
+  if (load > BUSY_LOAD) {
+    process.stdout.write(
+      `Note: this machine is busy already (load ${load.toFixed(1)}); read ratios only, if at all\n\n`,
+    );
+  }
   const rows = await measure(options);
   process.stdout.write(`${verdict(Object.values(rows))}\n`);
   if (options.json !== null) {
     const { quick, rounds } = options;
-    const all = { at: new Date().toISOString(), machine, quick, rounds, rows };
+    const all = { at: new Date().toISOString(), machine, load, quick, rounds, rows };
     await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`);
   }
   const missed = Object.values(rows).some(({ bars }) => bars.some(({ pass }) => !pass));

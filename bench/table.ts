@@ -21,7 +21,7 @@ export function verdict(rows: readonly RowResult[]): string {
 /** A number with three or so digits that matter, thousands set apart. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return "-";
-  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  const digits = Number.isInteger(value) || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 

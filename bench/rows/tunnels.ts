@@ -1,6 +1,3 @@
-import { tmpdir } from "node:os";
-import { mkdtemp, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { registerConnector } from "../../src/demo/processes.ts";
 import { rssMb } from "../measure/process.ts";
 import type { Line, Row } from "../row.ts";
@@ -18,11 +15,9 @@ export const tunnels: Row = {
   async run({ stage, quick, progress }) {
     const count = quick ? 40 : 1_000;
     await using things = new AsyncDisposableStack();
-    const folder = await mkdtemp(join(tmpdir(), "sallyport-bench-tunnels-"));
-    things.defer(() => rm(folder, { recursive: true, force: true }));
     const product = await stage.freshProduct(null);
     things.defer(() => product.stop());
-    const stateDir = join(folder, "state");
+    const stateDir = stage.path("tunnels");
     await registerConnector({ stateDir, token: await product.broker.admin.enrolmentToken() });
     const worker = new Worker("tunnels/main.ts");
     things.defer(() => worker.stop());

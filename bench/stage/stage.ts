@@ -1,6 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import type { LinkOptions } from "../relay/link.ts";
 import { type Load, startLoad } from "./load.ts";
 import { type Nginx, startBackend, startNginxHop } from "./nginx.ts";
@@ -31,8 +33,19 @@ export class Stage implements AsyncDisposable {
   static async create(): Promise<Stage> {
     const folder = await mkdtemp(join(tmpdir(), "sallyport-bench-"));
     const things = new AsyncDisposableStack();
-    things.defer(() => rm(folder, { recursive: true, force: true }));
+    // On exit, too: an interrupted run ends the process without unwinding.
+    const remove = () => rmSync(folder, { recursive: true, force: true });
+    process.once("exit", remove);
+    things.defer(() => {
+      process.off("exit", remove);
+      remove();
+    });
     return new Stage(folder, things);
+  }
+
+  /** A path in the stage's folder, which is removed with it. */
+  path(name: string): string {
+    return join(this.#folder, name);
   }
 
   backend(): Promise<Nginx> {
