@@ -131,6 +131,8 @@ export function createAcceptor(options: AcceptorOptions, onConnection: (socket: 
     if (graceMs === 0) destroyAll();
     await closed;
     clearTimeout(timer);
+    // The server counts a connection out a moment before its `close` is told.
+    for (const socket of open) await new Promise((resolve) => socket.once("close", resolve));
   };
 
   return {
