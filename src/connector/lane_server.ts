@@ -153,6 +153,7 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
       target: head.target,
       headers: head.headers,
       hasBody: head.follows === "body",
+      upgrade: head.follows === "upgrade",
     }, answer);
     if (head.follows !== "body") return;
     const early = this.#early;
@@ -212,7 +213,12 @@ class BackendAnswer implements BackendHandler {
   }
 
   end(trailers: HeaderList): void {
-    if (this.#server.answered(this)) this.#server.lane.sendEnd(trailers);
+    if (this.#status === 101) {
+      // Half-closed: the user may still send.
+      if (this.#server.isCurrent(this)) this.#server.lane.sendEnd(trailers);
+    } else if (this.#server.answered(this)) {
+      this.#server.lane.sendEnd(trailers);
+    }
     this.#log(undefined);
   }
 

@@ -35,10 +35,14 @@ export async function readPair(
     };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CertificateError("public_certificate_invalid", `Cannot use certificate "${certFile}": ${reason}`, {
-      cause,
-      details: { certFile, keyFile },
-    });
+    throw new CertificateError(
+      "public_certificate_invalid",
+      `Cannot use certificate "${certFile}": ${reason}`,
+      {
+        cause,
+        details: { certFile, keyFile },
+      },
+    );
   }
 }
 

@@ -53,8 +53,11 @@ const NOT_WANTED: Abort = { code: "response_complete", begun: true };
 export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
   readonly target: ExchangeTarget;
   protected readonly context: ExchangeContext;
-  /** `answered`: the final head is out. `over`: nothing more will be sent to the user. */
-  protected state: "new" | "waiting" | "sent" | "answered" | "over" = "new";
+  /**
+   * `answered`: the final head is out. `half_closed`: after an upgrade the backend has ended and the user may still send.
+   * `over`: nothing more will be sent to the user.
+   */
+  protected state: "new" | "waiting" | "sent" | "answered" | "half_closed" | "over" = "new";
   #lane: LanePort | null = null;
   #frame: Buffer | null = null;
   #method = "";
@@ -124,7 +127,7 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
     const frame = this.#frame!;
     this.#frame = null;
     lane.begin(frame, this.#follows, this);
-    if (this.#follows !== "nothing") this.startBody();
+    if (this.#follows === "body") this.startBody();
   }
 
   laneFailed(code: "no_connector" | "overloaded"): void {
@@ -175,7 +178,13 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
 
   /** The request body has ended. */
   protected sendBodyEnd(trailers: HeaderList): void {
-    this.#lane?.sendEnd(trailers);
+    const lane = this.#lane;
+    if (this.state === "half_closed") {
+      this.state = "over";
+      this.#lane = null;
+      this.#log(undefined);
+    }
+    lane?.sendEnd(trailers);
   }
 
   /** The user has taken all that was written. */
@@ -190,6 +199,11 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
     if (this.#lingering > 0) this.context.lanes.budget.give(this.#lingering);
     this.#lingering = 0;
     if (this.state === "over") return;
+    if (this.state === "half_closed") {
+      this.state = "over";
+      this.#leave(CANCELLED);
+      return this.#log(undefined);
+    }
     if (this.state === "waiting") this.context.lanes.cancel(this.target.groupId, this);
     this.#leave(CANCELLED);
     this.#finish("cancelled");
@@ -206,13 +220,17 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
   #complete(trailers: HeaderList): void {
     this.state = "over";
     this.writeEnd(trailers);
+    if (this.#status === 101 && this.#lane?.isSending) {
+      this.state = "half_closed";
+      return;
+    }
     // Whoever answers early does not want the rest of the request.
     this.#leave(NOT_WANTED);
     this.#log(undefined);
   }
 
   #fail(code: string): void {
-    if (this.state === "answered") this.breakOff();
+    if (this.state === "answered" || this.state === "half_closed") this.breakOff();
     else this.writeError(answerTo(code));
     this.#finish(code);
   }

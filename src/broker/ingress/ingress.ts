@@ -9,10 +9,11 @@ import type { IngressCode } from "./error_table.ts";
 import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange.ts";
 import { Http1Exchange } from "./http1_exchange.ts";
 import { Http2Exchange } from "./http2_exchange.ts";
-import { outgoingHeaders, outgoingHeadersOfStream } from "./request_headers.ts";
+import { outgoingHeaders, outgoingHeadersOfStream, outgoingUpgradeHeaders } from "./request_headers.ts";
 import type { RequestIds } from "./request_id.ts";
 import { incomingHeadersOfStream } from "./response_headers.ts";
 import { backendTarget, type Route } from "./route.ts";
+import { UpgradeExchange, UpgradingUser } from "./upgrade_exchange.ts";
 import type { Router } from "./router.ts";
 
 /** Hosts that are the broker's own and not an app's. */
@@ -150,8 +151,20 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     new Http2Exchange(deps, target, pages, stream, headers).start(admitted.backendTarget, list, hasBody);
   }
 
-  function onUpgrade(_req: IncomingMessage, socket: Duplex): void {
-    socket.end("HTTP/1.1 501 Not Implemented\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+  function onUpgrade(req: IncomingMessage, socket: Duplex, first: Buffer): void {
+    const raw = req.rawHeaders;
+    const connection = clientFacts.connection(req.socket as never);
+    const admitted = admit(connection, hostOf(raw), req.url!, raw);
+    const user = new UpgradingUser(socket, first);
+    const refused = (code: IngressCode): void => {
+      deps.counters.failed(code);
+      user.answer(pages(code, requestIds(), req.headers.accept, req.method!));
+    };
+    if (typeof admitted === "string") return refused(admitted);
+    const { facts, host, target } = admitted;
+    const { headers, sound } = outgoingUpgradeHeaders(raw, host, facts);
+    if (!sound) return refused("bad_request");
+    new UpgradeExchange(deps, target, pages, req, user).start(admitted.backendTarget, headers);
   }
 
   return {

@@ -59,6 +59,20 @@ export function outgoingHeaders(
   return { headers: kept, hasBody, sound: sound && hosts === 1 && codings <= 1 };
 }
 
+/** The same for a request to change the protocol: what it asks for goes with it, hop by hop as it is. */
+export function outgoingUpgradeHeaders(
+  raw: readonly string[],
+  host: string,
+  facts: RequestFacts,
+): OutgoingHeaders {
+  const outgoing = outgoingHeaders(raw, host, facts);
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i]!.toLowerCase() === "upgrade") outgoing.headers.push(raw[i]!, raw[i + 1]!);
+  }
+  outgoing.headers.push("Connection", "Upgrade");
+  return outgoing;
+}
+
 /** The same for an HTTP/2 request: pseudo-headers left out, Host first, cookie crumbs joined (RFC 9113 section 8.2.3). */
 export function outgoingHeadersOfStream(
   raw: readonly string[],

@@ -1,13 +1,17 @@
 import { ClientRequest } from "node:http";
 import type { Agent, IncomingMessage, InformationEvent, RequestOptions } from "node:http";
+import type { Duplex } from "node:stream";
 import type { AppTimeouts } from "../../protocol/app.ts";
 import { BackendError } from "./errors.ts";
 import { framedHeaders } from "./node_http_head.ts";
 import { nodeHttpError } from "./node_http_error.ts";
 import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest } from "./port.ts";
 
-/** `queued`: no byte has left. `sent`: on a connection. `answered`: the final head came. `over`: nothing more is told. */
-type State = "queued" | "sent" | "answered" | "over";
+/**
+ * `queued`: no byte has left. `sent`: on a connection. `answered`: the final head came. `switched`: it was a 101 that we
+ * had asked for, and both sides now send what they like. `over`: nothing more is told.
+ */
+type State = "queued" | "sent" | "answered" | "switched" | "over";
 
 /** Longest response head, in bytes. */
 const MAX_HEAD_BYTES = 64 * 1024;
@@ -28,6 +32,9 @@ export class NodeHttpExchange implements BackendExchange {
   #state: State = "queued";
   #request: Latin1Request | null = null;
   #response: IncomingMessage | null = null;
+  /** The connection itself, after a change of protocol. */
+  #socket: Duplex | null = null;
+  #upgrade = false;
   #timer: NodeJS.Timeout | null = null;
   #paused = false;
   #bodyEnded = false;
@@ -57,6 +64,7 @@ export class NodeHttpExchange implements BackendExchange {
         new BackendError("backend_bad_request", `Backend cannot be sent this request: ${error}`),
       );
     }
+    this.#upgrade = head.upgrade === true;
     this.#listen(this.#request);
     this.#bodyEnded = !head.hasBody;
     if (head.hasBody) this.#request.flushHeaders();
@@ -64,11 +72,13 @@ export class NodeHttpExchange implements BackendExchange {
   }
 
   write(chunk: Uint8Array): boolean {
+    if (this.#socket !== null) return this.#state === "over" || this.#socket.write(chunk);
     if (this.#state === "over" || this.#bodyEnded) return true;
     return this.#request!.write(chunk);
   }
 
   end(): void {
+    if (this.#socket !== null) return void this.#socket.end();
     if (this.#state === "over" || this.#bodyEnded) return;
     this.#bodyEnded = true;
     this.#request!.end();
@@ -77,13 +87,14 @@ export class NodeHttpExchange implements BackendExchange {
   resume(): void {
     if (!this.#paused || this.#state === "over") return;
     this.#paused = false;
-    this.#response?.resume();
+    (this.#socket ?? this.#response)?.resume();
   }
 
   abort(): void {
     this.#failure = null;
     if (this.#state === "over") return;
     this.#finish();
+    this.#socket?.destroy();
     this.#request?.destroy();
   }
 
@@ -97,14 +108,14 @@ export class NodeHttpExchange implements BackendExchange {
     request.once("socket", () => this.#sent());
     request.on("information", (info: InformationEvent) => this.#informed(info));
     request.once("response", (response: IncomingMessage) => this.#answered(response));
-    request.once("upgrade", () => this.#fail(badResponse("answered 101 to no upgrade of ours")));
+    request.once("upgrade", (response, socket, first) => this.#switched(response, socket, first));
     request.on("drain", () => {
       if (this.#state !== "over" && !this.#bodyEnded) this.#handler.drained();
     });
     request.on("error", (error) => this.#fail(error));
     // With a response there may be bytes of it to come, buffered while paused: its own events tell.
     request.once("close", () => {
-      if (this.#response === null) this.#fail(new Error("socket hang up"));
+      if (this.#response === null && this.#socket === null) this.#fail(new Error("socket hang up"));
     });
   }
 
@@ -130,6 +141,40 @@ export class NodeHttpExchange implements BackendExchange {
     response.on("error", (error) => this.#fail(error));
     response.once("close", () => this.#fail(new Error("aborted")));
     this.#handler.response(response.statusCode!, response.statusMessage ?? "", response.rawHeaders);
+  }
+
+  #switched(response: IncomingMessage, socket: Duplex, first: Uint8Array): void {
+    if (this.#state === "over") return void socket.destroy();
+    if (!this.#upgrade) {
+      socket.destroy();
+      return this.#fail(badResponse("answered 101 to no upgrade of ours"));
+    }
+    this.#state = "switched";
+    this.#arm(0);
+    this.#socket = socket;
+    // Each side may end its own direction and still be told the rest of the other.
+    socket.allowHalfOpen = true;
+    socket.on("data", (chunk: Uint8Array) => this.#receivedRaw(socket, chunk));
+    socket.once("end", () => {
+      if (this.#state !== "over") this.#handler.end([]);
+    });
+    socket.on("drain", () => {
+      if (this.#state !== "over") this.#handler.drained();
+    });
+    socket.on("error", (error) => this.#fail(error));
+    socket.once("close", () => {
+      if (this.#state === "over") return;
+      if (socket.readableEnded && socket.writableFinished) this.#finish();
+      else this.#fail(new Error("aborted"));
+    });
+    this.#handler.response(101, response.statusMessage ?? "", response.rawHeaders);
+    if (first.length > 0) this.#receivedRaw(socket, first);
+  }
+
+  #receivedRaw(socket: Duplex, chunk: Uint8Array): void {
+    if (this.#state === "over" || this.#handler.data(chunk)) return;
+    this.#paused = true;
+    socket.pause();
   }
 
   #received(response: IncomingMessage, chunk: Uint8Array): void {
@@ -171,6 +216,7 @@ export class NodeHttpExchange implements BackendExchange {
     if (this.#state === "over") return;
     this.#failure = nodeHttpError(cause, this.#state).toFailure(this.#state !== "queued");
     this.#finish();
+    this.#socket?.destroy();
     this.#request?.destroy();
     // Deferred: a request that node:http refuses fails inside `dispatch`, before the caller holds the exchange.
     queueMicrotask(() => {

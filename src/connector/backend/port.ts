@@ -14,6 +14,8 @@ export interface BackendRequest {
   headers: HeaderList;
   /** False: no body follows. True: the caller writes it with `BackendExchange.write` and ends it with `end`. */
   hasBody: boolean;
+  /** True: the request asks to change the protocol. After a 101 what is written goes out as it is, until `end`. */
+  upgrade?: boolean;
 }
 
 /** What a backend does, told in this order: informational*, response, data*, end - or failed at any point, once, last. */

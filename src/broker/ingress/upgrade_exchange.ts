@@ -1,0 +1,122 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
+import type { IngressCode } from "./error_table.ts";
+import { type ErrorPages, IngressExchange } from "./exchange.ts";
+import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { incomingHeaders } from "./response_headers.ts";
+
+/** The connection of a user who has asked to change the protocol, which Node has let go of: bytes, no messages. */
+export class UpgradingUser {
+  readonly socket: Duplex;
+  /** What came after the request head. */
+  readonly first: Buffer;
+
+  constructor(socket: Duplex, first: Buffer) {
+    this.socket = socket;
+    this.first = first;
+    socket.on("error", () => {}); // `close` follows, and says all that matters here.
+  }
+
+  /** Writes the head of a response. A name or value that could end it early is refused: the connection breaks. */
+  writeHead(status: number, reason: string, headers: readonly string[]): void {
+    let head = `HTTP/1.1 ${status} ${reason}\r\n`;
+    for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+    // As many line ends as lines, no more: nothing was smuggled in.
+    if (head.split(/[\r\n]+/).length !== headers.length / 2 + 2) return void this.socket.destroy();
+    this.socket.write(`${head}\r\n`, "latin1");
+  }
+
+  /** Answers with a whole response and ends the connection. */
+  answer(page: { status: number; headers: readonly string[]; body: Uint8Array }): void {
+    this.writeHead(page.status, "", [...page.headers, "Connection", "close"]);
+    this.socket.end(page.body);
+  }
+}
+
+/** An exchange that becomes a connection of its own (WebSocket and the like), unless the backend declines. */
+export class UpgradeExchange extends IngressExchange {
+  readonly #req: IncomingMessage;
+  readonly #user: UpgradingUser;
+  readonly #pages: ErrorPages;
+
+  constructor(
+    context: ExchangeContext,
+    target: ExchangeTarget,
+    pages: ErrorPages,
+    req: IncomingMessage,
+    user: UpgradingUser,
+  ) {
+    super(context, target);
+    this.#req = req;
+    this.#user = user;
+    this.#pages = pages;
+    user.socket.on("close", () => this.userClosed());
+  }
+
+  /** Sends the request on its way. */
+  start(backendTarget: string, headers: HeaderList): void {
+    this.dispatch(this.#req.method!, backendTarget, headers, "upgrade");
+  }
+
+  protected startBody(): void {
+    const { socket, first } = this.#user;
+    socket.on("data", (bytes: Buffer) => {
+      if (!this.sendBody(bytes)) socket.pause();
+    });
+    socket.on("end", () => this.sendBodyEnd([]));
+    if (first.length > 0 && !this.sendBody(first)) socket.pause();
+  }
+
+  protected resumeBody(): void {
+    if (this.#user.socket.isPaused()) this.#user.socket.resume();
+  }
+
+  protected writeInformational(head: InformationalHead): void {
+    this.#user.writeHead(head.status, "", head.headers);
+  }
+
+  protected writeHead(head: ResponseHead): void {
+    const { socket } = this.#user;
+    socket.on("drain", () => this.userDrained());
+    if (head.status !== 101) {
+      // Declined: an ordinary response, ended by the end of the connection. Nothing more of the user is for the backend.
+      this.sendBodyEnd([]);
+      socket.resume();
+      return this.#user.writeHead(head.status, head.reason, [
+        ...incomingHeaders(head.headers),
+        "Connection",
+        "close",
+      ]);
+    }
+    const upgrade = valueOf(head.headers, "upgrade");
+    const headers = incomingHeaders(head.headers);
+    if (upgrade !== undefined) headers.push("Upgrade", upgrade);
+    headers.push("Connection", "Upgrade");
+    this.#user.writeHead(101, head.reason, headers);
+    this.startBody();
+  }
+
+  protected writeBody(bytes: Buffer): boolean {
+    return this.#user.socket.write(bytes);
+  }
+
+  protected writeEnd(): void {
+    this.#user.socket.end();
+  }
+
+  protected writeError(code: IngressCode): void {
+    const page = this.#pages(code, this.target.requestId, this.#req.headers.accept, this.#req.method!);
+    this.noteStatus(page.status);
+    this.#user.answer(page);
+  }
+
+  protected breakOff(): void {
+    this.#user.socket.destroy();
+  }
+}
+
+function valueOf(headers: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1];
+  return undefined;
+}
