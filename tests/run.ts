@@ -1,7 +1,7 @@
 /**
- * Runs the tests: `node tests/run.ts [--deno] [--no-skips] [FILE...]`, all files of `tests/unit` and `tests/system` unless
+ * Runs the tests: `node tests/run.ts [--deno] [FILE...]`, all files of `tests/unit` and `tests/system` unless
  * some are named. With `--deno` they run on Deno, and connectors that system tests start do too; brokers stay on Node
- * (a Deno process that serves HTTP/2 can abort). With `--no-skips` a skipped test is a failure.
+ * (a Deno process that serves HTTP/2 can abort). With `SALLYPORT_TEST_NO_SKIPS` a skipped test is a failure.
  */
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
@@ -81,7 +81,7 @@ function run({ command, args, env }: Plan): Promise<{ code: number; output: stri
 
 async function main(args: readonly string[]): Promise<number> {
   const onDeno = args.includes("--deno");
-  const noSkips = args.includes("--no-skips");
+  const noSkips = process.env.SALLYPORT_TEST_NO_SKIPS !== undefined;
   const named = args.filter((arg) => !arg.startsWith("--"));
   const all = globSync(["tests/unit/**/*.test.ts", "tests/system/**/*.test.ts"], { cwd: ROOT }).sort();
   const leftOut = onDeno ? DENO_LEFT_OUT : [];
