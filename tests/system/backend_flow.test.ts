@@ -66,21 +66,26 @@ for (const [name, extra] of ADAPTERS) {
   }
 
   test(`${name}: a backend that closes after its last byte, while we have paused it, is complete later`, async (t) => {
+    let last = () => {};
     const backend = await rawBackend(t, ({ socket, head }) => {
       if (head.startsWith("GET /other")) return void socket.write(answerOk());
       socket.write("HTTP/1.1 200 OK\r\n\r\nabc");
-      setImmediate(() => socket.end("def"));
+      last = () => socket.end("def");
     });
     const backends = testBackends(t);
     const app = backendApp(backend.origin);
     const got = exchange(backends, app, { headers: ["Host", "a", ...extra] });
+    const paused = Promise.withResolvers<void>();
     got.take = (chunk) => {
       got.chunks.push(chunk);
+      paused.resolve();
       return false;
     };
-    await got.answered;
+    await paused.promise;
+    last();
     // Whatever the other side sent has long arrived when these have been answered.
     for (let i = 0; i < 10; i++) await completed(exchange(backends, app, { target: "/other" }));
+    assert.equal(got.body, "abc", "bytes came after the pause");
     got.take = (chunk) => {
       got.chunks.push(chunk);
       setImmediate(() => got.exchange.resume());
