@@ -11,8 +11,12 @@ export interface SlowReaderOptions {
 
 let running: { sockets: Socket[]; timer: NodeJS.Timeout; closed: number } | null = null;
 
-/** Starts the clients; resolves when each has its first bytes. They go on until `stopSlowReaders`. */
-export async function slowReaders({ url, clients, bytesPerSecond }: SlowReaderOptions): Promise<void> {
+/**
+ * Starts the clients; resolves when each has its first bytes, with the milliseconds that took for each. They go on
+ * until `stopSlowReaders`.
+ */
+export async function slowReaders({ url, clients, bytesPerSecond }: SlowReaderOptions): Promise<number[]> {
+  const started = performance.now();
   const target = new URL(url);
   const sockets: Socket[] = [];
   const state = {
@@ -21,15 +25,15 @@ export async function slowReaders({ url, clients, bytesPerSecond }: SlowReaderOp
     closed: 0,
   };
   running = state;
-  await Promise.all(Array.from({ length: clients }, () => {
-    const first = Promise.withResolvers<void>();
+  return await Promise.all(Array.from({ length: clients }, () => {
+    const first = Promise.withResolvers<number>();
     let begun = false;
     const socket = openSocket(target, (bytes) => {
       if (!begun) {
         begun = true;
         try {
           expectOk(new TextDecoder("latin1").decode(bytes));
-          first.resolve();
+          first.resolve(performance.now() - started);
         } catch (error) {
           first.reject(error);
         }

@@ -13,7 +13,8 @@ export interface Load {
   burst(options: BurstOptions): Promise<number[]>;
   /** Milliseconds to each head. */
   probe(options: ProbeOptions): Promise<number[]>;
-  slowReaders(options: SlowReaderOptions): Promise<void>;
+  /** Milliseconds to each first byte. */
+  slowReaders(options: SlowReaderOptions): Promise<number[]>;
   /** How many had lost their connection. */
   stopSlowReaders(): Promise<number>;
   stop(): Promise<void>;
@@ -30,7 +31,7 @@ export function startLoad(): Load {
     upload: (options) => worker.call("upload", options, options.forMs + 4 * GRACE_MS),
     burst: (options) => worker.call("burst", options),
     probe: (options) => worker.call("probe", options, options.forMs + GRACE_MS),
-    slowReaders: (options) => worker.call("slowReaders", options),
+    slowReaders: (options) => worker.call("slowReaders", options, 4 * GRACE_MS),
     stopSlowReaders: () => worker.call("stopSlowReaders"),
     stop: () => worker.stop(),
   };
