@@ -11,7 +11,7 @@ import { DENO_LEFT_OUT } from "./deno_left_out.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TEST_TIMEOUT_MS = 120_000;
-const RUN_TIMEOUT_MS = 15 * 60_000;
+const RUN_TIMEOUT_MS = 12 * 60_000;
 /** Node writes `skipped 3`, Deno `3 ignored`; escape codes are removed before. */
 const SKIPPED = /^ℹ skipped (\d+)$|\| (\d+) ignored/gm;
 // deno-lint-ignore no-control-regex
