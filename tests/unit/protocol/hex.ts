@@ -3,8 +3,7 @@ export function fromHex(text: string): Buffer {
   return Buffer.concat(
     text.split(" ").map((piece) => {
       const [hex, times = "1"] = piece.split("*");
-      const bytes = Buffer.from(hex!, "hex");
-      return Buffer.alloc(bytes.length * Number(times), bytes);
+      return Buffer.from(hex!.repeat(Number(times)), "hex");
     }),
   );
 }
