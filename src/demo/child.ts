@@ -46,7 +46,6 @@ export class Child {
   readonly pid: number;
   /** Settles when the process has ended; never rejects. */
   readonly exited: Promise<Exit>;
-  #process: ChildProcess;
   #exit: Exit | null = null;
   #log: string[] = [];
   #output: string[] = [];
@@ -55,7 +54,6 @@ export class Child {
   private constructor(name: string, child: ChildProcess, onLog?: (line: string) => void) {
     this.name = name;
     this.pid = child.pid!;
-    this.#process = child;
     this.exited = new Promise((resolve) => {
       child.once("close", (code, signal) => {
         living.delete(child);
@@ -136,9 +134,18 @@ export class Child {
     });
   }
 
-  /** Sends a signal, if it still runs. */
+  /**
+   * Sends a signal, if it still runs. Not by `ChildProcess.kill`: on Deno a process that was sent a signal so, and then
+   * ended with an exit code, counts as killed by it.
+   */
   signal(signal: NodeJS.Signals): void {
-    if (this.#exit === null) this.#process.kill(signal);
+    if (this.#exit !== null) return;
+    try {
+      process.kill(this.pid, signal);
+    } catch (error) {
+      // It has just ended by itself: its `close` is on the way.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
   }
 
   /** Asks it to stop, kills it after `graceMs` milliseconds, and waits for its end. Any number of calls. */
