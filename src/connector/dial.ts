@@ -27,21 +27,14 @@ export async function dialTunnel(
 ): Promise<DialledTunnel> {
   const socket = await dialSocket(target, stepMs, signal);
   const remoteAddress = socket.remoteAddress ?? "";
-  // Session and socket report their end in different orders on different runtimes; the first cause known counts.
-  let lost: DialError | null = null;
-  const note = (cause: NodeJS.ErrnoException): void => {
-    lost ??= rejection(cause, "http2") ??
-      new DialError("broker_lost", `Connection to the broker broke: ${cause.message}`, {
-        cause,
-        retryable: true,
-        details: { step: "http2" },
-      });
-  };
+  const steps = new Steps(stepMs, signal);
+  const note = (cause: NodeJS.ErrnoException): void => steps.note(cause);
   socket.on("error", note);
   const agent = new Agent();
-  const step = new Step(stepMs, signal, () => lost);
   try {
-    const session = await step.run<ClientHttp2Session>((resolve, reject) => {
+    const session = await steps.run<ClientHttp2Session>("http2", (resolve, reject) => {
+      // A TLS alert after the handshake is an error of the socket that no session tells of, and no close follows.
+      socket.once("error", reject);
       socket.once("close", reject);
       agent.getSession(new URL(`https://${target.tunnelName}:${target.address.port}`), {
         createConnection: () => socket,
@@ -51,38 +44,55 @@ export async function dialTunnel(
       } as never).then((session: unknown) => resolve(session as ClientHttp2Session), reject);
     });
     session.on("error", note);
-    const control = session.request({ ":method": "POST", ":path": "/tunnel/v1/control" }, {
-      endStream: false,
-    });
-    control.on("error", note);
-    await step.run<void>((resolve, reject) => {
-      control.once("response", (headers) => {
-        if (headers[":status"] === 200) return resolve();
-        refusal(control, Number(headers[":status"])).then(reject);
+    const control = await steps.run<ClientHttp2Stream>("control", (resolve, reject) => {
+      let answered = false;
+      const lost = (): void => {
+        if (!answered) reject();
+      };
+      socket.once("error", lost);
+      session.once("close", lost);
+      const stream = session.request({ ":method": "POST", ":path": "/tunnel/v1/control" }, {
+        endStream: false,
       });
-      control.once("close", reject);
-      session.once("close", reject);
+      stream.on("error", note);
+      stream.once("response", (headers) => {
+        answered = true;
+        if (headers[":status"] === 200) resolve(stream);
+        else refusal(stream, Number(headers[":status"]), reject);
+      });
+      stream.once("close", lost);
     });
     return { session, control, remoteAddress };
   } catch (error) {
     setImmediate(() => socket.destroy());
-    throw error instanceof DialError ? error : step.lost();
+    throw error instanceof DialError ? error : steps.lost();
   }
 }
 
-/** Runs steps against a deadline each, and the caller's signal. */
-class Step {
+/** Runs steps against a deadline each, and the caller's signal; knows why the connection broke. */
+class Steps {
   readonly #ms: number;
   readonly #signal: AbortSignal;
-  readonly #cause: () => DialError | null;
+  #step = "";
+  /** Session and socket report their end in different orders on different runtimes; the first cause known counts. */
+  #lost: DialError | null = null;
 
-  constructor(ms: number, signal: AbortSignal, cause: () => DialError | null) {
+  constructor(ms: number, signal: AbortSignal) {
     this.#ms = ms;
     this.#signal = signal;
-    this.#cause = cause;
   }
 
-  run<T>(begin: (resolve: (value: T) => void, reject: (error?: unknown) => void) => void): Promise<T> {
+  /** Something broke. */
+  note(cause: NodeJS.ErrnoException): void {
+    this.#lost ??= rejection(cause, this.#step) ??
+      this.#error("broker_lost", `Connection to the broker broke: ${cause.message}`, cause);
+  }
+
+  run<T>(
+    step: string,
+    begin: (resolve: (value: T) => void, reject: (error?: unknown) => void) => void,
+  ): Promise<T> {
+    this.#step = step;
     return new Promise<T>((resolve, reject) => {
       const finish = (): void => {
         clearTimeout(timer);
@@ -94,43 +104,54 @@ class Step {
         setImmediate(() => reject(error instanceof DialError ? error : this.lost()));
       };
       const aborted = (): void =>
-        fail(new DialError("broker_lost", "Dialling was given up", { details: { step: "http2" } }));
+        fail(new DialError("broker_lost", "Dialling was given up", { details: { step } }));
       const timer = setTimeout(
-        () =>
-          fail(
-            new DialError("broker_timeout", `Broker did not answer in ${this.#ms} ms after TLS was up`, {
-              retryable: true,
-              details: { step: "http2" },
-            }),
-          ),
+        () => fail(this.#error("broker_timeout", `Broker did not answer in ${this.#ms} ms after TLS was up`)),
         this.#ms,
       );
       this.#signal.addEventListener("abort", aborted);
       if (this.#signal.aborted) return aborted();
-      begin((value) => {
-        finish();
-        resolve(value);
-      }, fail);
+      try {
+        begin((value) => {
+          finish();
+          resolve(value);
+        }, fail);
+      } catch (error) {
+        this.note(error as Error);
+        fail();
+      }
     });
   }
 
+  /** Why the connection is gone. */
   lost(): DialError {
-    return this.#cause() ??
-      new DialError("broker_lost", "The broker closed the connection", {
-        retryable: true,
-        details: { step: "http2" },
-      });
+    return this.#lost ?? this.#error(
+      "broker_lost",
+      this.#step === "http2"
+        ? "The broker closed the connection right after TLS, as it does where it does not accept the certificate"
+        : "The broker closed the connection",
+    );
+  }
+
+  #error(code: "broker_lost" | "broker_timeout", message: string, cause?: unknown): DialError {
+    return new DialError(code, message, { cause, retryable: true, details: { step: this.#step } });
   }
 }
 
-/** What a broker says that will not have us: the code in its problem body. */
-async function refusal(stream: ClientHttp2Stream, status: number): Promise<DialError> {
+/** Reads what a broker says that will not have us, as far as it comes: the code in its problem body. */
+function refusal(stream: ClientHttp2Stream, status: number, told: (error: DialError) => void): void {
   let text = "";
   stream.setEncoding("utf8");
-  for await (const chunk of stream) {
+  const done = (): void => told(refused(status, text));
+  stream.on("data", (chunk: string) => {
     text += chunk;
-    if (text.length > MOST_PROBLEM_BYTES) break;
-  }
+    if (text.length > MOST_PROBLEM_BYTES) done();
+  });
+  stream.once("end", done);
+  stream.once("close", done);
+}
+
+function refused(status: number, text: string): DialError {
   let problem: { code?: unknown; title?: unknown } = {};
   try {
     problem = JSON.parse(text) as typeof problem;

@@ -125,6 +125,9 @@ const UNTRUSTED = new Set([
   "CERT_UNTRUSTED",
 ]);
 
+/** What tells of the connection, and nothing of TLS on it. */
+const BROKEN = new Set(["ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]);
+
 function classifyTls(cause: NodeJS.ErrnoException, step: string): DialError {
   const details = { step, reason: cause.code };
   const reason = `${cause.code ?? ""} ${cause.message}`;
@@ -144,9 +147,17 @@ function classifyTls(cause: NodeJS.ErrnoException, step: string): DialError {
       { cause, details },
     );
   }
-  return rejection(cause, step) ??
+  if (BROKEN.has(cause.code ?? "")) {
+    return new DialError("broker_lost", `Connection broke while ${step}: ${cause.message}`, {
+      cause,
+      retryable: true,
+      details,
+    });
+  }
+  const noHttp2 = /NO_APPLICATION_PROTOCOL|NoApplicationProtocol/i.test(reason);
+  return (noHttp2 ? null : rejection(cause, step)) ??
     new DialError(
-      /NO_APPLICATION_PROTOCOL|NoApplicationProtocol/i.test(reason) ? "broker_no_http2" : "tls_failed",
+      noHttp2 ? "broker_no_http2" : "tls_failed",
       `TLS with the broker failed: ${cause.message}`,
       { cause, details },
     );
