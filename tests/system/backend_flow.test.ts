@@ -96,6 +96,31 @@ for (const [name, extra] of ADAPTERS) {
     assert.equal(got.body, "abcdef");
   });
 
+  for (const paused of [false, true]) {
+    test(`${name}: a body without length that ends in a reset${paused ? ", while paused," : ""} is cut`, async (t) => {
+      let last = (): Socket => assert.fail();
+      const backend = await rawBackend(t, ({ socket, head }) => {
+        if (head.startsWith("GET /other")) return void socket.write(answerOk());
+        socket.write("HTTP/1.1 200 OK\r\n\r\nabc");
+        last = () => (socket.write("def"), socket);
+      });
+      const backends = testBackends(t);
+      const app = backendApp(backend.origin);
+      const got = exchange(backends, app, { headers: ["Host", "a", ...extra] });
+      const first = Promise.withResolvers<void>();
+      got.take = () => {
+        first.resolve();
+        return !paused;
+      };
+      await first.promise;
+      const socket = last();
+      // "def" has arrived when these have been answered, and waits in the socket where we have paused.
+      for (let i = 0; i < 10; i++) await completed(exchange(backends, app, { target: "/other" }));
+      socket.resetAndDestroy();
+      assert.deepEqual((await failure(got)).code, "backend_reset");
+    });
+  }
+
   test(`${name}: an upload that the backend does not read is held back, then complete`, async (t) => {
     const sockets: Socket[] = [];
     let received = 0;

@@ -2,10 +2,12 @@ import { Pool } from "undici";
 import type { Dispatcher } from "undici";
 import type { ConnectorApp } from "../../protocol/app.ts";
 import type { ExchangeOwner } from "./app_backend.ts";
+import type { Dialled } from "./dial.ts";
 import type { Dialler } from "./dialler.ts";
 import { BackendError } from "./errors.ts";
 import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
 import { UndiciExchange } from "./undici_exchange.ts";
+import type { UndiciOwner } from "./undici_exchange.ts";
 
 /** An idle connection closes after this long where the backend does not state a time, in milliseconds. */
 const KEEP_ALIVE_MS = 4_000;
@@ -15,19 +17,19 @@ const KEEP_ALIVE_MAX_MS = 60_000;
 const MAX_HEAD_BYTES = 64 * 1024;
 
 /** Ordinary HTTP/1.1 to one backend, through undici's `dispatch`. Not every request can go this way: see `adapterFor`. */
-export class UndiciAdapter {
+export class UndiciAdapter implements UndiciOwner {
   readonly #pool: Pool;
   readonly #servername: string;
   readonly #owner: ExchangeOwner;
+  /** See `UndiciOwner`. */
+  connectionFailing = false;
 
   constructor(app: ConnectorApp, dialler: Dialler, connections: number, owner: ExchangeOwner) {
     this.#owner = owner;
     this.#servername = app.tls.serverName ?? dialler.origin.host;
     this.#pool = new Pool(app.origin, {
       connections,
-      connect: ((_options: unknown, callback: (error: Error | null, socket: unknown) => void) => {
-        dialler.dial(callback);
-      }) as Pool.Options["connect"],
+      connect: ((_options: unknown, callback: Dialled) => this.#dial(dialler, callback)) as never,
       pipelining: 1,
       allowH2: false,
       maxHeaderSize: MAX_HEAD_BYTES,
@@ -39,7 +41,7 @@ export class UndiciAdapter {
   }
 
   dispatch(request: BackendRequest, handler: BackendHandler): BackendExchange {
-    const exchange = new UndiciExchange(handler, this.#owner, request.hasBody);
+    const exchange = new UndiciExchange(handler, this, request.hasBody);
     const options = {
       path: request.target,
       method: request.method as Dispatcher.HttpMethod,
@@ -54,6 +56,14 @@ export class UndiciAdapter {
     return exchange;
   }
 
+  left(): void {
+    this.#owner.left();
+  }
+
+  sentUnaskedContinue(): void {
+    this.#owner.sentUnaskedContinue();
+  }
+
   /** Closes idle connections; those in use close when their exchange has ended. */
   retire(): void {
     void this.#pool.close().catch(ignore);
@@ -65,6 +75,19 @@ export class UndiciAdapter {
       new BackendError("backend_closed", "The connector is closing its backend connections"),
     );
   }
+
+  #dial(dialler: Dialler, dialled: Dialled): void {
+    dialler.dial((error, socket) => {
+      // Before undici's own listener, so that it is known when undici tells the exchange.
+      socket?.on("error", this.#onConnectionError);
+      dialled(error, socket);
+    });
+  }
+
+  readonly #onConnectionError = () => {
+    this.connectionFailing = true;
+    queueMicrotask(() => this.connectionFailing = false);
+  };
 }
 
 function ignore(): void {}

@@ -12,23 +12,27 @@ type State = "queued" | "sent" | "answered" | "over";
 
 const NO_TRAILERS: HeaderList = [];
 
+/** What an exchange needs of the adapter that it runs on. */
+export interface UndiciOwner extends ExchangeOwner {
+  /** True while the error of a connection is being told. */
+  readonly connectionFailing: boolean;
+}
+
 /** One exchange on undici: at once what undici calls and what the caller holds. */
 export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandler {
   /** Where undici reads the request body; null when there is none. */
   readonly body: RequestBody | null;
   readonly #handler: BackendHandler;
-  readonly #owner: ExchangeOwner;
+  readonly #owner: UndiciOwner;
   #state: State = "queued";
   #controller: Dispatcher.DispatchController | null = null;
   #paused = false;
-  /** What undici delivered although paused: the last bytes before a backend's FIN. At most one socket buffer. */
-  #held: Uint8Array[] | null = null;
-  /** Trailers, while the end waits for what is held. */
-  #heldEnd: HeaderList | null = null;
+  /** Bytes were lost: the response can only fail. */
+  #cut = false;
   /** A failure not told yet. */
   #failure: BackendFailure | null = null;
 
-  constructor(handler: BackendHandler, owner: ExchangeOwner, hasBody: boolean) {
+  constructor(handler: BackendHandler, owner: UndiciOwner, hasBody: boolean) {
     this.#handler = handler;
     this.#owner = owner;
     this.body = hasBody ? new RequestBody(handler) : null;
@@ -45,8 +49,7 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   resume(): void {
     if (!this.#paused || this.#state === "over") return;
     this.#paused = false;
-    if (this.#held !== null) this.#releaseHeld();
-    else this.#controller?.resume();
+    this.#controller?.resume();
   }
 
   abort(): void {
@@ -79,7 +82,8 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
     // undici flushes its parser with an empty piece after a pause.
     if (this.#state === "over" || chunk.length === 0) return;
     if (this.#paused) {
-      (this.#held ??= []).push(chunk);
+      // Only from a connection that is being reset: undici empties it without regard to the pause.
+      this.#cut = true;
     } else if (!this.#handler.data(chunk)) {
       this.#paused = true;
       controller.pause();
@@ -88,14 +92,11 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#state === "over") return;
+    // To undici a reset ends a response without length as well as a FIN does; to us it is a cut one.
+    if (this.#cut || this.#owner.connectionFailing) return this.onResponseError(controller, CUT);
     const raw = controller.rawTrailers as RawBytes[] | null;
-    const trailers = raw === null || raw.length === 0 ? NO_TRAILERS : latin1List(raw);
-    if (this.#held !== null) {
-      this.#heldEnd = trailers;
-      return;
-    }
     this.#finish();
-    this.#handler.end(trailers);
+    this.#handler.end(raw === null || raw.length === 0 ? NO_TRAILERS : latin1List(raw));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
@@ -116,25 +117,8 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
 
   #finish(): void {
     this.#state = "over";
-    this.#held = null;
     this.body?.abandon();
     this.#owner.left();
-  }
-
-  #releaseHeld(): void {
-    const held = this.#held!;
-    while (held.length > 0) {
-      if (!this.#handler.data(held.shift()!)) {
-        this.#paused = true;
-        return;
-      }
-      if ((this.#state as State) === "over") return;
-    }
-    this.#held = null;
-    if (this.#heldEnd === null) return this.#controller?.resume();
-    const trailers = this.#heldEnd;
-    this.#finish();
-    this.#handler.end(trailers);
   }
 }
 
@@ -144,6 +128,7 @@ interface RawBytes {
 }
 
 const ABORTED = new Error("given up");
+const CUT = new Error("connection reset");
 
 function latin1List(raw: RawBytes[] | null): HeaderList {
   if (raw === null) return [];
