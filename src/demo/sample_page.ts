@@ -27,39 +27,19 @@ export function samplePage(request: IncomingMessage, { visits, form }: SamplePag
   broker, crossed the one outbound connection of a connector, and was answered here${seen(visits)}.</p>
 </header>
 <main>
-  ${form === undefined ? "" : card("The form, as it arrived", table(form))}
-  ${
+  <div>
+    ${form === undefined ? "" : card("The form, as it arrived", table(form))}
+    ${
     card(
       "Your request, as it arrived",
       `<p class="line"><code>${
         escape(`${request.method} ${request.url} HTTP/${request.httpVersion}`)
       }</code></p>
-    ${table(headers)}`,
+      ${table(headers)}`,
     )
   }
-  ${
-    card(
-      "Post a form",
-      `<form method="post" action="echo">
-      <label>Name <input name="name" value="Ada" autocomplete="off"></label>
-      <label>Message <input name="message" value="Grüße, 你好" autocomplete="off"></label>
-      <button>Send</button>
-    </form>`,
-    )
-  }
-  ${
-    card(
-      "A clock",
-      `<p>Server-sent events, one each second, over one open response:</p><p class="line"><code id="clock">waiting</code></p>`,
-    )
-  }
-  ${
-    card(
-      "A streamed response",
-      `<p>Twelve lines in three seconds, each shown when it comes.</p>
-    <button id="start" type="button">Start</button><pre id="stream" aria-live="polite"></pre>`,
-    )
-  }
+  </div>
+  <div>${TO_TRY}</div>
 </main>
 <script>${SCRIPT}</script>
 </html>
@@ -93,6 +73,26 @@ function escape(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
 }
 
+const TO_TRY = [
+  card(
+    "Post a form",
+    `<form method="post" action="echo">
+      <label>Name <input name="name" value="Ada" autocomplete="off"></label>
+      <label>Message <input name="message" value="Grüße, ça va?" autocomplete="off"></label>
+      <button>Send</button>
+    </form>`,
+  ),
+  card(
+    "A clock",
+    `<p>Server-sent events, one each second, over one open response:</p><p><code id="clock">waiting</code></p>`,
+  ),
+  card(
+    "A streamed response",
+    `<p>Twelve lines in three seconds, each shown when it comes.</p>
+    <button id="start" type="button">Start</button><pre id="stream" aria-live="polite"></pre>`,
+  ),
+].join("");
+
 const STYLE = `
   :root { color-scheme: light dark; --ink: #17222b; --soft: #5a6b78; --line: #d9e1e7; --card: #fff; --page: #f3f6f8; --accent: #0b7a75 }
   @media (prefers-color-scheme: dark) {
@@ -107,6 +107,7 @@ const STYLE = `
     color: var(--page); font-size: .8rem; font-weight: 600 }
   main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem;
     align-items: start; padding-bottom: 3rem; padding-top: 1rem }
+  main > div { display: grid; gap: 1rem; min-width: 0 }
   section { min-width: 0; padding: 1.25rem; border: 1px solid var(--line); border-radius: .75rem; background: var(--card) }
   section p { margin: 0 0 .75rem; color: var(--soft) }
   table { width: 100%; border-collapse: collapse; font-size: .85rem }
