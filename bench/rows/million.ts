@@ -9,7 +9,7 @@ export const million: Row = {
   summary: "1,000,000 requests: memory at the end against memory after the first tenth",
   async run({ stage, quick, progress }) {
     const total = quick ? 30_000 : 1_000_000;
-    const product = await stage.freshProduct(null);
+    const product = await stage.youngProduct(quick);
     try {
       const rss = () => ({
         broker: rssMb(product.broker.child.pid),

@@ -16,7 +16,7 @@ function requestsRow({ name, summary, path, clients, bars }: RequestsRow): Row {
     name,
     summary,
     async run(context) {
-      const seconds = context.quick ? 2 : 5;
+      const seconds = context.quick ? 1 : 5;
       const lines = await inTurns(
         context,
         name,

@@ -6,7 +6,7 @@ import { LARGE_BYTES } from "../stage/nginx.ts";
 
 /** How many read slowly; in a quick run, which could not even start a thousand in its time. */
 const CLIENTS = 1_000;
-const CLIENTS_QUICK = 100;
+const CLIENTS_QUICK = 30;
 const BYTES_PER_SECOND = 1_000;
 const DELAY_MS = 50;
 const SAMPLE_MS = 250;

@@ -15,7 +15,7 @@ export const tunnels: Row = {
   async run({ stage, quick, progress }) {
     const count = quick ? 40 : 1_000;
     await using things = new AsyncDisposableStack();
-    const product = await stage.freshProduct(null);
+    const product = await stage.youngProduct(quick);
     things.defer(() => product.stop());
     const stateDir = stage.path("tunnels");
     await registerConnector({ stateDir, token: await product.broker.admin.enrolmentToken() });

@@ -79,6 +79,14 @@ export class Stage implements AsyncDisposable {
     return this.#once("product", () => this.freshProduct(null));
   }
 
+  /**
+   * A product whose memory is looked at over its life, the caller's own to stop; a quick run, which cannot tell anyway,
+   * spares the time of starting one.
+   */
+  async youngProduct(quick: boolean): Promise<Product> {
+    return quick ? { ...await this.product(), stop: () => Promise.resolve() } : this.freshProduct(null);
+  }
+
   /** Another product, the caller's own to stop. */
   async freshProduct(line: LinkOptions | null): Promise<Product> {
     const { origin } = await this.backend();
