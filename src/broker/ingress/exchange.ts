@@ -44,6 +44,7 @@ export interface ExchangeTarget {
 }
 
 const CANCELLED: Abort = { code: "cancelled", begun: true };
+const UNUSABLE: Abort = { code: "backend_bad_response", begun: true };
 const NOT_WANTED: Abort = { code: "response_complete", begun: true };
 
 /**
@@ -143,7 +144,11 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
     this.state = "answered";
     this.#status = head.status;
     this.#headMs = performance.now() - this.#begunAt;
-    this.writeHead(head);
+    try {
+      this.writeHead(head);
+    } catch {
+      return this.#unusable();
+    }
     if (!head.hasBody) this.#complete([]);
   }
 
@@ -227,6 +232,13 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
     // Whoever answers early does not want the rest of the request.
     this.#leave(NOT_WANTED);
     this.#log(undefined);
+  }
+
+  /** The head cannot be said in the user's protocol, and nothing of it was. */
+  #unusable(): void {
+    this.state = "sent";
+    this.#leave(UNUSABLE);
+    this.#fail(UNUSABLE.code);
   }
 
   #fail(code: string): void {

@@ -3,7 +3,7 @@ import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
-import { incomingHeaders } from "./response_headers.ts";
+import { incomingHeaders, incomingTrailers } from "./response_headers.ts";
 
 /** An exchange with a user who speaks HTTP/1.1. */
 export class Http1Exchange extends IngressExchange {
@@ -45,8 +45,9 @@ export class Http1Exchange extends IngressExchange {
   }
 
   protected writeInformational(head: InformationalHead): void {
+    if (this.#req.httpVersionMinor === 0) return; // HTTP/1.0 knows none (RFC 9110 section 15.2).
     if (head.status === 100) this.#res.writeContinue();
-    else this.#res.writeInformation(head.status, head.headers);
+    else this.#res.writeInformation(head.status, incomingHeaders(head.headers));
   }
 
   protected writeHead(head: ResponseHead): void {
@@ -63,7 +64,7 @@ export class Http1Exchange extends IngressExchange {
   }
 
   protected writeEnd(trailers: HeaderList): void {
-    if (trailers.length > 0) this.#res.addTrailers(pairs(trailers));
+    if (trailers.length > 0) this.#res.addTrailers(pairs(incomingTrailers(trailers)));
     this.#res.end();
   }
 

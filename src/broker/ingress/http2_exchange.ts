@@ -3,7 +3,7 @@ import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
-import { incomingHeaders, incomingHeadersOfStream } from "./response_headers.ts";
+import { incomingHeaders, incomingHeadersOfStream, incomingTrailers } from "./response_headers.ts";
 
 /** An exchange with a user who speaks HTTP/2. */
 export class Http2Exchange extends IngressExchange {
@@ -61,7 +61,7 @@ export class Http2Exchange extends IngressExchange {
       return;
     }
     stream.respond(headers, { waitForTrailers: true });
-    stream.on("wantTrailers", () => stream.sendTrailers(objectOf(this.#trailers)));
+    stream.on("wantTrailers", () => this.#sendTrailers());
     stream.on("drain", () => this.userDrained());
   }
 
@@ -72,6 +72,14 @@ export class Http2Exchange extends IngressExchange {
   protected writeEnd(trailers: HeaderList): void {
     this.#trailers = trailers;
     if (!this.#stream.writableEnded) this.#stream.end();
+  }
+
+  #sendTrailers(): void {
+    try {
+      this.#stream.sendTrailers(objectOf(incomingTrailers(this.#trailers)));
+    } catch {
+      this.breakOff(); // Nobody else catches here: the broker must survive whatever a backend sends.
+    }
   }
 
   protected writeError(code: IngressCode): void {

@@ -25,7 +25,17 @@ export function incomingHeaders(raw: HeaderList): HeaderList {
     : withoutNominated(raw, connection);
 }
 
-/** The same for HTTP/2: names in lower case, `:status` first. */
+/** Trailers of a response for a user: without what would speak of a connection or of framing (RFC 9110 section 6.5.1). */
+export function incomingTrailers(raw: HeaderList): HeaderList {
+  const kept = incomingHeaders(raw);
+  const trailers: HeaderList = [];
+  for (let i = 0; i < kept.length; i += 2) {
+    if (responseRules.of(kept[i]!) !== "length") trailers.push(kept[i]!, kept[i + 1]!);
+  }
+  return trailers;
+}
+
+/** A header list for an HTTP/2 user: names in lower case, `:status` first. */
 export function incomingHeadersOfStream(status: number, raw: HeaderList): string[] {
   const kept = incomingHeaders(raw);
   const headers = [":status", String(status)];

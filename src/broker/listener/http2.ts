@@ -25,6 +25,8 @@ const PSEUDO_HEADERS = 5;
  */
 export function createHttp2(handlers: IngressHandlers, limits: IngressLimits): Http2 {
   const server = createServer({
+    // Backends send what they like twice; whether that makes sense is between them and the user.
+    strictSingleValueFields: false,
     maxHeaderListPairs: limits.maxHeaders + PSEUDO_HEADERS,
     settings: {
       enableConnectProtocol: true,

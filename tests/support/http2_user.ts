@@ -1,0 +1,58 @@
+import { once } from "node:events";
+import { type ClientHttp2Session, connect } from "node:http2";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
+
+/** A whole HTTP/2 response, or how far it came. */
+export interface Http2Response {
+  status: number;
+  headers: IncomingHttpHeaders;
+  rawHeaders: string[];
+  informational: IncomingHttpHeaders[];
+  trailers: IncomingHttpHeaders;
+  body: string;
+  /** `end`: whole; else the reset's code. */
+  end: "end" | number;
+}
+
+/** A user's HTTP/2 session on a TLS connection of its own. */
+export async function http2User(options: ConnectionOptions): Promise<ClientHttp2Session> {
+  const socket = connectTls({ host: "127.0.0.1", ALPNProtocols: ["h2"], ...options });
+  await once(socket, "secureConnect");
+  const session = connect("https://user.example.test", { createConnection: () => socket });
+  session.on("error", () => {});
+  return session;
+}
+
+/** One request on the session. */
+export async function request2(
+  session: ClientHttp2Session,
+  headers: OutgoingHttpHeaders | readonly string[],
+  body?: string | Uint8Array,
+): Promise<Http2Response> {
+  const stream = session.request(headers as OutgoingHttpHeaders, { endStream: body === undefined });
+  const response: Http2Response = {
+    status: 0,
+    headers: {},
+    rawHeaders: [],
+    informational: [],
+    trailers: {},
+    body: "",
+    end: "end",
+  };
+  stream.on("headers", (head: IncomingHttpHeaders) => response.informational.push(head));
+  stream.on("response", (head, _flags, raw: string[]) => {
+    response.status = Number(head[":status"]);
+    response.headers = head;
+    response.rawHeaders = raw;
+  });
+  stream.on("trailers", (trailers) => response.trailers = trailers);
+  stream.setEncoding("latin1").on("data", (text: string) => response.body += text);
+  let ended = false;
+  stream.on("end", () => ended = !stream.aborted);
+  stream.on("error", () => {});
+  if (body !== undefined) stream.end(body);
+  if (!stream.closed || !stream.destroyed) await once(stream, "close").catch(() => {});
+  if (!ended || stream.rstCode !== 0) response.end = stream.rstCode ?? -1;
+  return response;
+}

@@ -1,0 +1,110 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  addConnector,
+  type BrokerProcess,
+  type ConnectorProcess,
+  startBroker,
+} from "../../src/demo/processes.ts";
+import { connectorRuntime } from "./connector_runtime.ts";
+import { publicCertificate } from "./public_certificate.ts";
+import { Wire } from "./wire.ts";
+
+/** Broker and connector as processes of their own, for the tests of one file. */
+export interface IngressStage extends AsyncDisposable {
+  readonly broker: BrokerProcess;
+  readonly connector: ConnectorProcess & { id: string };
+  /** Ports of the loopback: TLS and plain HTTP for users. */
+  readonly tlsPort: number;
+  readonly plainPort: number;
+  /** What TLS clients of `*.example.test` must trust. */
+  readonly ca: string;
+  readonly folder: string;
+  /** Log lines of both processes, as they came. */
+  readonly brokerLog: string[];
+  readonly connectorLog: string[];
+  /** Publishes an app at each URL of `external` and gives its id. */
+  publish(name: string, external: string | string[], internal: string, settings?: object): Promise<string>;
+  /** Resolves when the broker serves all that was published before. */
+  routed(): Promise<void>;
+  /** Value of a metric of the broker, by its name and labels as they stand in `/metrics`; 0 when it is not there. */
+  metric(series: string): Promise<number>;
+}
+
+/** How to start a stage. */
+export interface StageOptions {
+  broker?: readonly string[];
+  connector?: readonly string[];
+  publicListen?: string;
+  plainListen?: string;
+}
+
+/** Starts a broker with a public certificate for `*.example.test`, and a connector. */
+export async function ingressStage(options: StageOptions = {}): Promise<IngressStage> {
+  await using stack = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), "sallyport-ingress-"));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const { cert, key, ca } = await publicCertificate("*.example.test");
+  const files = {
+    hosts: ["*.example.test"],
+    certFile: join(folder, "cert.pem"),
+    keyFile: join(folder, "key.pem"),
+  };
+  await writeFile(files.certFile, cert);
+  await writeFile(files.keyFile, key, { mode: 0o600 });
+
+  let sentinels = 0;
+  const brokerLog: string[] = [];
+  const connectorLog: string[] = [];
+  const broker = await startBroker({
+    dataDir: join(folder, "broker"),
+    publicListen: options.publicListen,
+    plainListen: options.plainListen,
+    args: ["--certificates", JSON.stringify([files]), ...(options.broker ?? [])],
+    onLog: (line) => brokerLog.push(line),
+  });
+  stack.defer(() => broker.stop());
+  const connector = await addConnector(broker, folder, "connector", {
+    runtime: connectorRuntime(),
+    args: options.connector ?? [],
+    onLog: (line) => connectorLog.push(line),
+  });
+  stack.defer(() => connector.stop());
+  const running = stack.move();
+  const stage: IngressStage = {
+    broker,
+    connector,
+    tlsPort: broker.listeners.public.port,
+    plainPort: broker.listeners.plain.port,
+    ca,
+    folder,
+    brokerLog,
+    connectorLog,
+    async publish(name, external, internal, settings = {}) {
+      const externalUrls = typeof external === "string" ? [external] : external;
+      const app = { name, groupId: "default", externalUrls, internalUrl: internal, ...settings };
+      const { id } = await broker.admin.request("POST", "apps", app) as { id: string };
+      return id;
+    },
+    async routed() {
+      const host = `routed-${sentinels++}.example.test`;
+      // Nothing listens there: that it is asked at all is the sign.
+      await stage.publish(host, `http://${host}`, "http://127.0.0.1:1");
+      for (;;) {
+        const wire = await Wire.plain(broker.listeners.plain.port);
+        wire.send(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+        const { status } = await wire.response();
+        wire.close();
+        if (status !== 404) return;
+      }
+    },
+    async metric(series) {
+      const text = await (await fetch(`${broker.adminUrl}/metrics`)).text();
+      const line = text.split("\n").find((line) => line.startsWith(`${series} `));
+      return line === undefined ? 0 : Number(line.slice(series.length + 1));
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+  return stage;
+}
