@@ -51,6 +51,7 @@ export function createTunnelApp(
   app.post("/tunnel/v1/lane", (c) => {
     const { session, stream } = sessionOf(c);
     const tunnel = tunnels.of(session);
+    tunnel.checkLane();
     stream.respond({ ":status": 200, "content-type": "application/octet-stream" });
     tunnel.addLane(stream);
     return TAKEN;

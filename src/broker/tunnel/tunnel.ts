@@ -152,14 +152,18 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     this.control.notice("config.changed");
   }
 
-  /** The connector has opened a lane. Throws `TunnelError` beyond the limit. */
-  addLane(stream: ServerHttp2Stream): void {
+  /** Throws `TunnelError` when no lane may be added now: before anything is answered. */
+  checkLane(): void {
     if (this.#state !== "ready") {
       throw new TunnelError("tunnel_unknown", "Cannot take lane: tunnel has not said hello");
     }
     if (this.#lanes >= this.#deps.maxLanes) {
       throw new TunnelError("too_many_lanes", `Cannot take lane: tunnel has ${this.#lanes} already`);
     }
+  }
+
+  /** The connector has opened a lane, which was checked and answered with 200. */
+  addLane(stream: ServerHttp2Stream): void {
     this.#lanes += 1;
     this.#deps.counters.lanesOpened += 1;
     this.#deps.counters.lanesIdle += 1;
