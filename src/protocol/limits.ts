@@ -37,8 +37,11 @@ export const INITIAL_CREDIT = 128 * 1024;
 /** Most data bytes that one direction of an exchange may have outstanding. */
 export const MAX_CREDIT = 8 * 1024 * 1024;
 
-/** HTTP/2 stream window of a lane: above the largest credit, so that an `abort` always finds room. */
-export const STREAM_WINDOW = MAX_CREDIT + 512 * 1024;
+/**
+ * HTTP/2 stream window of a lane: so far above the largest credit that it never fills, and an `abort` always finds room.
+ * Twice, because a receiver may give back a window only when half of it is used.
+ */
+export const STREAM_WINDOW = 2 * MAX_CREDIT + 512 * 1024;
 
 /** Largest exchange number; after it the broker retires the lane. */
 export const MAX_EXCHANGE = 0xffff_ffff;

@@ -37,6 +37,11 @@ export class CreditBudget {
   }
 }
 
+/** Smallest grant, so that what fits into the first credit twice over costs one credit frame at most. */
+const LEAST_GRANT = INITIAL_CREDIT / 2;
+/** Parts in which a large window is given back. */
+const GRANTS_PER_WINDOW = 8;
+
 /** What one direction of an exchange may send us: granted bytes, and how fast they are used. Reused from exchange to exchange. */
 export class Inflow {
   readonly #budget: CreditBudget;
@@ -45,7 +50,9 @@ export class Inflow {
   #outstanding = 0;
   /** Arrived and not yet passed on. */
   #unread = 0;
-  #grantedAt = 0;
+  /** Passed on since the window was last measured against the round trip, and when that was. */
+  #drained = 0;
+  #measuredAt = 0;
 
   constructor(budget: CreditBudget) {
     this.#budget = budget;
@@ -56,7 +63,8 @@ export class Inflow {
     this.#window = INITIAL_CREDIT;
     this.#outstanding = INITIAL_CREDIT;
     this.#unread = 0;
-    this.#grantedAt = now;
+    this.#drained = 0;
+    this.#measuredAt = now;
     this.#budget.take(INITIAL_CREDIT);
   }
 
@@ -68,16 +76,20 @@ export class Inflow {
   }
 
   /**
-   * Bytes were passed on (more than arrived count for nothing); returns how many more to grant, mostly 0. The window doubles when it was used up and drained
-   * within two round trips: then it, and not the reader, is what limits the sender.
+   * Bytes were passed on (more than arrived count for nothing); returns how many more to grant, mostly 0. The window
+   * doubles when half of it was drained within two round trips: then it, and not the reader, is what limits the sender.
+   * Grants are small parts of a large window, so that the sender does not wait a round trip between two halves of it.
    */
   consumed(bytes: number, now: number, roundTripMs: number): number {
     this.#unread -= Math.min(bytes, this.#unread);
-    const open = this.#outstanding + this.#unread;
-    if (open * 2 > this.#window) return 0;
-    if (now - this.#grantedAt <= 2 * roundTripMs + 1) this.#window = this.#budget.grow(this.#window);
-    this.#grantedAt = now;
-    const grant = this.#window - open;
+    this.#drained += bytes;
+    if (this.#drained * 2 >= this.#window) {
+      if (now - this.#measuredAt <= 2 * roundTripMs + 1) this.#window = this.#budget.grow(this.#window);
+      this.#drained = 0;
+      this.#measuredAt = now;
+    }
+    const grant = this.#window - this.#outstanding - this.#unread;
+    if (grant < LEAST_GRANT || grant * GRANTS_PER_WINDOW < this.#window) return 0;
     this.#outstanding += grant;
     return grant;
   }

@@ -283,7 +283,8 @@ export class Lane implements FrameSink {
     if (exchange !== this.#exchange) this.#refuse(`exchange ${exchange} is not the current one`);
     if (this.#receiving !== "body") this.#refuse("data outside of a body");
     if (!this.#inflow.arrived(bytes.length)) this.#refuse("more data than credit");
-    this.#handler?.data(bytes);
+    if (this.#handler !== null) this.#handler.data(bytes);
+    else this.#answerTimer?.refresh(); // What was under way comes before the answer; credit bounds it.
   }
 
   #request(exchange: number, payload: Buffer): void {
