@@ -22,8 +22,8 @@ export class Worker {
   #calls = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
   #last = 0;
 
-  constructor(script: string) {
-    this.#child = fork(fileURLToPath(new URL(`../${script}`, import.meta.url)));
+  constructor(script: string, execArgv: readonly string[] = []) {
+    this.#child = fork(fileURLToPath(new URL(`../${script}`, import.meta.url)), { execArgv: [...execArgv] });
     this.pid = this.#child.pid!;
     this.#child.on("message", (message) => this.#answered(message as Answer));
     this.#child.once("exit", (code, signal) => {
