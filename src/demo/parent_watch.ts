@@ -5,10 +5,22 @@
  */
 import process from "node:process";
 
+/** How often Deno looks whether the starter is still there, milliseconds. */
+const LOOK_MS = 500;
+
 const stop = () => process.kill(process.pid, "SIGTERM");
 
-process.stdin.once("end", stop);
-process.stdin.once("error", stop);
-process.stdin.resume();
-// Watching must not keep a program alive that has nothing else to do.
-(process.stdin as unknown as { unref?: () => void }).unref?.();
+if (process.versions.deno === undefined) {
+  process.stdin.once("end", stop);
+  process.stdin.once("error", stop);
+  process.stdin.resume();
+  // Watching must not keep a program alive that has nothing else to do.
+  (process.stdin as unknown as { unref?: () => void }).unref?.();
+} else {
+  // Deno does not begin with the program before a read that was begun here has ended, and cannot unref it: there, the
+  // starter's end shows in that another process takes its place.
+  const starter = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== starter) stop();
+  }, LOOK_MS).unref();
+}
