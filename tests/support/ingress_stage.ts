@@ -2,10 +2,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
-  addConnector,
   type BrokerProcess,
   type ConnectorProcess,
+  registerConnector,
   startBroker,
+  startConnector,
 } from "../../src/demo/processes.ts";
 import { connectorRuntime } from "./connector_runtime.ts";
 import { publicCertificate } from "./public_certificate.ts";
@@ -65,11 +66,19 @@ export async function ingressStage(options: StageOptions = {}): Promise<IngressS
     onLog: (line) => brokerLog.push(line),
   });
   stack.defer(() => broker.stop());
-  const connector = await addConnector(broker, folder, "connector", {
-    runtime: connectorRuntime(),
-    args: options.connector ?? [],
-    onLog: (line) => connectorLog.push(line),
-  });
+  const stateDir = join(folder, "connector");
+  // How enrolment runs elsewhere has tests of its own.
+  const token = await broker.admin.enrolmentToken();
+  const { connectorId } = await registerConnector({ stateDir, token, runtime: "node" });
+  const connector = {
+    id: String(connectorId),
+    ...await startConnector({
+      stateDir,
+      runtime: connectorRuntime(),
+      args: options.connector ?? [],
+      onLog: (line) => connectorLog.push(line),
+    }),
+  };
   stack.defer(() => connector.stop());
   const running = stack.move();
   const stage: IngressStage = {
