@@ -72,7 +72,8 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     lane.accept(this);
     this.#state = "waiting";
     const { apps } = this.#tunnel;
-    if (head.revision <= apps.revision) return this.#serve(head);
+    // An app that is not known may be of a group to which this connector was moved: its revisions are others.
+    if (head.revision <= apps.revision && apps.get(head.appId) !== undefined) return this.#serve(head);
     const { exchange } = lane;
     const serve = () => {
       if (lane.exchange === exchange && lane.isSending) this.#serve(head);

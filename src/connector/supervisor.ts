@@ -91,9 +91,18 @@ export class Supervisor {
       onReady(tunnel);
       const begun = performance.now();
       const reason = await tunnel.ended;
-      if (performance.now() - begun >= GOOD_AFTER_MS) this.#attempts = 0;
       this.#lastError = reason;
-      if (!signal.aborted) log.warn("tunnel lost", { reason: reason?.message ?? "closed by the broker" });
+      if (!signal.aborted) {
+        log.warn(
+          "tunnel lost",
+          reason === null ? { reason: "closed by the broker" } : {
+            reason: reason.message,
+            code: (reason as { code?: string }).code ?? "error",
+          },
+        );
+      }
+      if (performance.now() - begun < GOOD_AFTER_MS) return CAP_MS;
+      this.#attempts = 0;
       return CAP_UNREACHABLE_MS;
     } catch (error) {
       tunnel?.close(error as Error);

@@ -85,6 +85,14 @@ export class ConnectorTunnel implements LaneServerTunnel {
     });
     dialled.session.on("error", (error) => this.close(error));
     dialled.session.on("close", () => this.close(null));
+    // No lane can be opened on this session any more.
+    dialled.session.on(
+      "goaway",
+      () =>
+        this.close(
+          new DialError("broker_lost", "The broker takes no new lanes (GOAWAY)", { retryable: true }),
+        ),
+    );
   }
 
   get connectorId(): string {
@@ -170,6 +178,8 @@ export class ConnectorTunnel implements LaneServerTunnel {
   }
 
   #openLane(): void {
+    // Within the end of a session its streams close before it says that it is closed itself.
+    if (this.#session.destroyed) return this.close(null);
     const stream = this.#session.request({ ":method": "POST", ":path": "/tunnel/v1/lane" }, {
       endStream: false,
     });

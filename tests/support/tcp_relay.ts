@@ -16,11 +16,14 @@ export interface TcpRelay extends AsyncDisposable {
   readonly bytesDown: number;
   /** Resets all connections. */
   cut(): void;
+  /** Passes nothing on any more on the connections that are open now, and keeps them. */
+  silence(): void;
 }
 
 /** Starts a relay on a free port of the loopback. */
 export async function tcpRelay(): Promise<TcpRelay> {
   const open = new Set<Socket>();
+  const silencers = new Set<() => void>();
   const counts = { accepted: 0, up: 0, down: 0 };
   const server = createServer({ noDelay: true }, (client) => {
     counts.accepted += 1;
@@ -36,6 +39,10 @@ export async function tcpRelay(): Promise<TcpRelay> {
     far.on("data", (bytes: Buffer) => counts.down += bytes.length);
     client.pipe(far);
     far.pipe(client);
+    silencers.add(() => {
+      client.unpipe();
+      far.unpipe();
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -56,6 +63,10 @@ export async function tcpRelay(): Promise<TcpRelay> {
     },
     cut() {
       for (const socket of open) socket.resetAndDestroy();
+    },
+    silence() {
+      for (const silence of silencers) silence();
+      silencers.clear();
     },
     async [Symbol.asyncDispose]() {
       const closed = once(server, "close");
