@@ -15,6 +15,7 @@ import { randomUUID } from "node:crypto";
 import { parseListenAddress } from "../platform/listen_address.ts";
 import { createLogging, type Logging } from "../platform/logging.ts";
 import { VERSION } from "../platform/version.ts";
+import { enlargeYoungHeap } from "../platform/young_heap.ts";
 import { formatHostPort } from "../protocol/address.ts";
 import { CreditBudget } from "../tunnel/credit_budget.ts";
 import { createAdminApp } from "./admin/app.ts";
@@ -57,6 +58,7 @@ const DRAIN_CHECK_MS = 20;
 
 /** Runs a broker until the signal is aborted and all is stopped. */
 export async function runBroker(config: BrokerConfiguration, { json, signal }: RunOptions): Promise<void> {
+  enlargeYoungHeap();
   await using stack = new AsyncDisposableStack();
   const logging = createLogging({
     level: config.logLevel,
