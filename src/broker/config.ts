@@ -124,15 +124,15 @@ export const BROKER_CONFIGURATION = defineConfiguration({
     waitForConnectorMax: {
       type: integer(0, 1_000_000),
       default: 1_000,
-      describe: "Requests of one app that may wait for a connector at a time",
+      describe: "Requests for one group that may wait for a connector at a time",
     },
     maxRequestHeadBytes: {
-      type: integer(1_024, 1_048_576),
+      type: integer(1_024, 65_536),
       default: 65_536,
       describe: "Largest request head from a user",
     },
     maxRequestHeaders: {
-      type: integer(10, 10_000),
+      type: integer(10, 250),
       default: 200,
       describe: "Most header lines in a request",
     },
