@@ -111,6 +111,8 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
   protected abstract startBody(): void;
   /** Lets the request body flow again. */
   protected abstract resumeBody(): void;
+  /** The response is out and nobody wants the rest of the request body, of which some may still come. */
+  protected abstract stopBody(): void;
   protected abstract writeInformational(head: InformationalHead): void;
   protected abstract writeHead(head: ResponseHead): void;
   /** False: the user does not keep up; `userDrained` follows. */
@@ -230,6 +232,7 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
       return;
     }
     // Whoever answers early does not want the rest of the request.
+    if (this.#lane?.isSending) this.stopBody();
     this.#leave(NOT_WANTED);
     this.#log(undefined);
   }
@@ -242,8 +245,11 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
   }
 
   #fail(code: string): void {
-    if (this.state === "answered" || this.state === "half_closed") this.breakOff();
+    const { state } = this;
+    this.state = "over"; // What follows may close the user's side at once.
+    if (state === "answered" || state === "half_closed") this.breakOff();
     else this.writeError(answerTo(code));
+    if (this.#follows === "body") this.stopBody();
     this.#finish(code);
   }
 

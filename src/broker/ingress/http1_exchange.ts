@@ -3,6 +3,7 @@ import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { resetConnection } from "./reset_connection.ts";
 import { incomingHeaders, incomingTrailers } from "./response_headers.ts";
 
 /** An exchange with a user who speaks HTTP/1.1. */
@@ -76,12 +77,17 @@ export class Http1Exchange extends IngressExchange {
       this.#req.method!,
     );
     this.noteStatus(status);
-    // What still comes of the request is read by nobody.
-    const close = this.#req.complete ? headers : [...headers, "Connection", "close"];
-    this.#res.writeHead(status, close as string[]).end(body);
+    this.#res.writeHead(status, headers as string[]).end(body);
+  }
+
+  protected stopBody(): void {
+    // Read on to nowhere: closing on a user who is still sending would take the response away from them.
+    this.#req.resume();
   }
 
   protected breakOff(): void {
+    const { socket } = this.#res;
+    if (socket !== null) resetConnection(socket);
     this.#res.destroy();
   }
 }

@@ -1,3 +1,4 @@
+import { constants } from "node:http2";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
 import type { IngressCode } from "./error_table.ts";
@@ -89,6 +90,14 @@ export class Http2Exchange extends IngressExchange {
     if (this.#stream.destroyed) return;
     this.#stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
     this.#stream.end(page.body);
+  }
+
+  protected stopBody(): void {
+    const stream = this.#stream;
+    const close = () => stream.close(constants.NGHTTP2_NO_ERROR); // RFC 9113 section 8.1.
+    if (stream.writableFinished) close();
+    else stream.once("finish", close);
+    stream.resume();
   }
 
   protected breakOff(): void {

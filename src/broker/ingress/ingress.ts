@@ -101,7 +101,9 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
   function refuse(code: IngressCode, req: IncomingMessage, res: ServerResponse): void {
     deps.counters.failed(code);
     const { status, headers, body } = pages(code, requestIds(), req.headers.accept, req.method!);
-    res.writeHead(status, req.complete ? [...headers] : [...headers, "connection", "close"]);
+    // Where a request ends whose framing is not sound, nobody can say; the rest of a sound one is read to nowhere.
+    const close = code === "bad_request" && !req.complete;
+    res.writeHead(status, close ? [...headers, "connection", "close"] : [...headers]);
     res.end(body);
   }
 

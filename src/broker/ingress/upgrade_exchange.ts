@@ -4,6 +4,7 @@ import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { resetConnection } from "./reset_connection.ts";
 import { incomingHeaders } from "./response_headers.ts";
 
 /** The connection of a user who has asked to change the protocol, which Node has let go of: bytes, no messages. */
@@ -111,8 +112,10 @@ export class UpgradeExchange extends IngressExchange {
     this.#user.answer(page);
   }
 
+  protected stopBody(): void {}
+
   protected breakOff(): void {
-    this.#user.socket.destroy();
+    resetConnection(this.#user.socket);
   }
 }
 

@@ -1,0 +1,13 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+
+/**
+ * Ends a user's connection by a TCP reset, so that what came before cannot be taken for all there is: a response
+ * without a length, as HTTP/1.0 has it, is whole to its reader when the connection ends in peace.
+ */
+export function resetConnection(socket: Duplex): void {
+  // A TLS socket cannot reset; the one below it can.
+  const below = (socket as { _parent?: Duplex | null })._parent ?? socket;
+  if (below instanceof Socket && !below.destroyed) below.resetAndDestroy();
+  socket.destroy();
+}
