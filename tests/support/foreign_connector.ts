@@ -9,6 +9,8 @@ import { ControlChannel, type ControlHandler, type Fields } from "../../src/tunn
 export interface ForeignConnector extends Disposable {
   dialled: DialledTunnel;
   control: ControlChannel;
+  /** Bytes that came on the control stream so far. */
+  readonly bytesReceived: number;
   /** Resolves when the tunnel has ended. */
   closed: Promise<void>;
   /** Opens a lane and waits until the broker has taken it. */
@@ -29,10 +31,11 @@ export async function foreignConnector(
   const { session } = dialled;
   const closed = new Promise<void>((resolve) => session.once("close", () => resolve()));
   session.on("error", () => {});
+  let bytesReceived = 0;
   const handler: ControlHandler = {
     request: () => Promise.resolve("unsupported" as const),
     notice,
-    received: () => {},
+    received: (bytes) => bytesReceived += bytes,
     closed: () => session.destroy(),
   };
   const control = new ControlChannel(dialled.control, handler);
@@ -49,6 +52,9 @@ export async function foreignConnector(
     dialled,
     control,
     closed,
+    get bytesReceived() {
+      return bytesReceived;
+    },
     async openLane() {
       const stream = session.request({ ":method": "POST", ":path": "/tunnel/v1/lane" }, { endStream: false });
       stream.on("error", () => {});
