@@ -31,6 +31,8 @@ export interface IngressStage extends AsyncDisposable {
   routed(): Promise<void>;
   /** Value of a metric of the broker, by its name and labels as they stand in `/metrics`; 0 when it is not there. */
   metric(series: string): Promise<number>;
+  /** Resolves when every exchange has come to its end on both sides; rejects when a lane was lost for it, or after 5 s. */
+  lanesIdle(): Promise<void>;
 }
 
 /** How to start a stage. */
@@ -112,6 +114,17 @@ export async function ingressStage(options: StageOptions = {}): Promise<IngressS
       const text = await (await fetch(`${broker.adminUrl}/metrics`)).text();
       const line = text.split("\n").find((line) => line.startsWith(`${series} `));
       return line === undefined ? 0 : Number(line.slice(series.length + 1));
+    },
+    async lanesIdle() {
+      const end = performance.now() + 5_000;
+      for (;;) {
+        const busy = await stage.metric('sallyport_lanes{state="busy"}');
+        const inFlight = await stage.metric("sallyport_exchanges_in_flight");
+        if (busy === 0 && inFlight === 0) break;
+        if (performance.now() > end) throw new Error(`${busy} lanes busy, ${inFlight} exchanges in flight`);
+      }
+      const destroyed = await stage.metric('sallyport_lanes_closed_total{reason="destroyed"}');
+      if (destroyed > 0) throw new Error(`${destroyed} lanes were destroyed`);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

@@ -42,13 +42,6 @@ const tls = () => Wire.tls({ port: stage.tlsPort, servername: HOST, ca: stage.ca
 const session = () => http2User({ port: stage.tlsPort, servername: HOST, ca: stage.ca });
 const get = (version = "1.1", method = "GET") => `${method} / HTTP/${version}\r\nHost: ${HOST}\r\n\r\n`;
 
-/** Resolves when no lane is busy, which is when every exchange has come to its end on both sides. */
-async function lanesIdle(): Promise<void> {
-  while (await stage.metric('sallyport_lanes{state="busy"}') > 0);
-  assert.equal(await stage.metric("sallyport_exchanges_in_flight"), 0);
-  assert.equal(await stage.metric('sallyport_lanes_closed_total{reason="destroyed"}'), 0);
-}
-
 /** How a backend breaks off: after part of a body, told in each way. */
 const BROKEN: Record<string, string> = {
   "content-length": "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\npart",
@@ -92,7 +85,7 @@ for (const [framing, text] of Object.entries(BROKEN)) {
       assert.notEqual(response.end, "end", "h2: looks whole");
       h2.destroy();
       assert.equal(broken.length, 4);
-      await lanesIdle();
+      await stage.lanesIdle();
     });
   }
 }
@@ -106,7 +99,7 @@ test("a backend that resets before its response is a 502, on HTTP/1.1 and HTTP/2
   const h2 = await session();
   assert.equal((await request2(h2, { ":path": "/", ":authority": HOST })).status, 502);
   h2.destroy();
-  await lanesIdle();
+  await stage.lanesIdle();
 });
 
 const MEGABYTE = Buffer.alloc(1024 * 1024, "u");
@@ -147,7 +140,7 @@ for (
     assert.equal(body, "early");
     assert.equal(stream.rstCode, 0);
     h2.destroy();
-    await lanesIdle();
+    await stage.lanesIdle();
   });
 }
 
@@ -192,7 +185,7 @@ test("an upload to a backend that breaks down half-way gets its 502", async () =
   const { status, end } = await request2(h2, post, Buffer.concat([MEGABYTE, MEGABYTE, MEGABYTE]));
   assert.deepEqual([status, end], [502, "end"]);
   h2.destroy();
-  await lanesIdle();
+  await stage.lanesIdle();
 });
 
 test("a user who goes away takes the backend's connection along; the lane is usable again", async () => {
@@ -223,7 +216,7 @@ test("a user who goes away takes the backend's connection along; the lane is usa
     await gone.pop();
     h2.destroy();
   }
-  await lanesIdle();
+  await stage.lanesIdle();
   backend.answers(ok);
   const wire = await plain();
   wire.send(get());
@@ -268,5 +261,5 @@ test("a user who leaves in the middle of an upload that the backend does not rea
     socket.resume();
     await gone;
   }
-  await lanesIdle();
+  await stage.lanesIdle();
 });

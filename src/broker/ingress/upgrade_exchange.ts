@@ -40,6 +40,9 @@ export class UpgradeExchange extends IngressExchange {
   readonly #req: IncomingMessage;
   readonly #user: UpgradingUser;
   readonly #pages: ErrorPages;
+  /** `asked`: what the user sends is kept, a piece at most, since it is for whoever answers 101. */
+  #phase: "asked" | "switched" | "declined" = "asked";
+  #early: Buffer[];
 
   constructor(
     context: ExchangeContext,
@@ -52,25 +55,44 @@ export class UpgradeExchange extends IngressExchange {
     this.#req = req;
     this.#user = user;
     this.#pages = pages;
+    this.#early = user.first.length > 0 ? [user.first] : [];
     user.socket.on("close", () => this.userClosed());
   }
 
   /** Sends the request on its way. */
   start(backendTarget: string, headers: HeaderList): void {
+    const { socket } = this.#user;
+    socket.on("data", (bytes: Buffer) => this.#received(bytes));
+    socket.on("end", () => this.#ended());
+    if (this.#early.length > 0) socket.pause();
     this.dispatch(this.#req.method!, backendTarget, headers, "upgrade");
   }
 
+  #received(bytes: Buffer): void {
+    if (this.#phase === "switched") {
+      if (!this.sendBody(bytes)) this.#user.socket.pause();
+    } else if (this.#phase === "asked") {
+      this.#early.push(bytes);
+      this.#user.socket.pause();
+    }
+  }
+
+  #ended(): void {
+    if (this.#phase === "switched") this.sendBodyEnd([]);
+    else if (this.#phase === "asked") this.#user.socket.destroy(); // Gone, as with an ordinary request.
+  }
+
   protected startBody(): void {
-    const { socket, first } = this.#user;
-    socket.on("data", (bytes: Buffer) => {
-      if (!this.sendBody(bytes)) socket.pause();
-    });
-    socket.on("end", () => this.sendBodyEnd([]));
-    if (first.length > 0 && !this.sendBody(first)) socket.pause();
+    this.#phase = "switched";
+    let room = true;
+    for (const bytes of this.#early) room = this.sendBody(bytes);
+    this.#early = [];
+    if (room) this.#user.socket.resume();
   }
 
   protected resumeBody(): void {
-    if (this.#user.socket.isPaused()) this.#user.socket.resume();
+    const { socket } = this.#user;
+    if (this.#phase !== "asked" && socket.isPaused()) socket.resume();
   }
 
   protected writeInformational(head: InformationalHead): void {
@@ -82,6 +104,7 @@ export class UpgradeExchange extends IngressExchange {
     socket.on("drain", () => this.userDrained());
     if (head.status !== 101) {
       // Declined: an ordinary response, ended by the end of the connection. Nothing more of the user is for the backend.
+      this.#phase = "declined";
       this.sendBodyEnd([]);
       socket.resume();
       return this.#user.writeHead(head.status, head.reason, [
