@@ -39,6 +39,9 @@ export async function inTurns(
 ): Promise<Line[]> {
   const taken = new Map(all.map(({ name }) => [name, [] as Taken[]]));
   for (const contender of all) {
+    // In a quick run once for all rows must do.
+    if (context.quick && context.stage.warm.has(contender.name)) continue;
+    context.stage.warm.add(contender.name);
     context.progress(`${what}: warming up, ${contender.name}`);
     await turn(contender, true);
   }

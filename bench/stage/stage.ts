@@ -19,6 +19,8 @@ export interface Contender {
 
 /** All that a row may use; parts start when first asked for and stop together. */
 export class Stage implements AsyncDisposable {
+  /** Names of the contenders that some row has warmed up. */
+  readonly warm: Set<string> = new Set();
   #folder: string;
   #things: AsyncDisposableStack;
   #started = new Map<string, Promise<unknown>>();
