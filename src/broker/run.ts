@@ -18,6 +18,7 @@ import { VERSION } from "../platform/version.ts";
 import { enlargeYoungHeap } from "../platform/young_heap.ts";
 import { formatHostPort } from "../protocol/address.ts";
 import { CreditBudget } from "../tunnel/credit_budget.ts";
+import { FlushQueue } from "../tunnel/flush_queue.ts";
 import { createAdminApp } from "./admin/app.ts";
 import { ensureFirstAdminToken } from "./admin/first_token.ts";
 import { serveAdmin } from "./admin/serve.ts";
@@ -143,6 +144,7 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
     router,
     clientFacts: createClientFacts(trustedProxies),
     requestIds: createRequestIds(),
+    turns: new FlushQueue(setImmediate),
   };
   const limits = { maxHeaderBytes: config.maxRequestHeadBytes, maxHeaders: config.maxRequestHeaders };
   const publicTls = createPublicTls({

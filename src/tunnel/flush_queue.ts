@@ -4,10 +4,12 @@ export interface Flushable {
 }
 
 /**
- * Joins what is written within one turn of the event loop: who writes registers once, and is flushed after the current
- * callback. A response head, its body and its end so leave in one write.
+ * Joins what is written close together: who writes registers once and is flushed a moment later. With `process.nextTick`,
+ * the default, that is after the current callback: a response head, its body and its end so leave in one write. With
+ * `setImmediate` it is after all input of this turn of the event loop: many pieces of bulk leave in one system call.
  */
 export class FlushQueue {
+  readonly #schedule: (run: () => void) => void;
   #waiting: Flushable[] = [];
   #flushing: Flushable[] = [];
   readonly #run = (): void => {
@@ -18,8 +20,12 @@ export class FlushQueue {
     all.length = 0;
   };
 
-  /** Calls `item.flush()` once, after the current callback. */
+  constructor(schedule: (run: () => void) => void = process.nextTick) {
+    this.#schedule = schedule;
+  }
+
+  /** Calls `item.flush()` once, a moment later. */
   add(item: Flushable): void {
-    if (this.#waiting.push(item) === 1) process.nextTick(this.#run);
+    if (this.#waiting.push(item) === 1) this.#schedule(this.#run);
   }
 }

@@ -10,6 +10,7 @@ import {
 } from "../../protocol/heads.ts";
 import { answerTo } from "./answer_codes.ts";
 import type { IngressCode } from "./error_table.ts";
+import type { FlushQueue } from "../../tunnel/flush_queue.ts";
 import type { ExchangeHandler } from "../../tunnel/lane.ts";
 import type { DataPlaneCounters } from "../metrics/counters.ts";
 import type { LanePort, Lanes, LaneWaiter } from "../registry/port.ts";
@@ -19,6 +20,8 @@ export interface ExchangeContext {
   lanes: Lanes;
   counters: DataPlaneCounters;
   sessionLog: SessionLog;
+  /** Flushes once a turn of the event loop. */
+  turns: FlushQueue;
 }
 
 /** Makes a whole error response: `headers` are names and values in turn. */

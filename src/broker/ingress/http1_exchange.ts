@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
+import type { Flushable } from "../../tunnel/flush_queue.ts";
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
@@ -7,11 +8,13 @@ import { resetConnection } from "./reset_connection.ts";
 import { incomingHeaders, incomingTrailers } from "./response_headers.ts";
 
 /** An exchange with a user who speaks HTTP/1.1. */
-export class Http1Exchange extends IngressExchange {
+export class Http1Exchange extends IngressExchange implements Flushable {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #pages: ErrorPages;
   #listensForDrain = false;
+  /** `gathering`: pieces of the body wait for its end or that of this turn, whichever is first, to leave in one call. */
+  #writes: "direct" | "gathering" = "direct";
 
   constructor(
     context: ExchangeContext,
@@ -56,12 +59,22 @@ export class Http1Exchange extends IngressExchange {
   }
 
   protected writeBody(bytes: Buffer): boolean {
+    if (this.#writes === "direct") {
+      this.#writes = "gathering";
+      this.#res.cork();
+      this.context.turns.add(this);
+    }
     if (this.#res.write(bytes)) return true;
     if (!this.#listensForDrain) {
       this.#listensForDrain = true;
       this.#res.on("drain", () => this.userDrained());
     }
     return false;
+  }
+
+  flush(): void {
+    this.#writes = "direct";
+    if (!this.#res.writableEnded) this.#res.uncork(); // `end` has let go of everything.
   }
 
   protected writeEnd(trailers: HeaderList): void {
