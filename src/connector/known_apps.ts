@@ -20,7 +20,8 @@ export class KnownApps {
   #groupId = "";
   #revision = 0;
   #running: Promise<Applied> | null = null;
-  #next: Promise<Applied> | null = null;
+  /** The next pull of each tunnel: that of one tunnel would fail with it. */
+  readonly #next = new Map<ControlChannel, Promise<Applied>>();
 
   get revision(): number {
     return this.#revision;
@@ -45,19 +46,23 @@ export class KnownApps {
   }
 
   /**
-   * Asks for what has changed and applies it. One pull runs at a time; who comes during one waits for the next, which
-   * serves all of them: what changed after the running one was answered is not missed.
+   * Asks for what has changed and applies it. One pull runs at a time; who comes during one waits for the tunnel's
+   * next, which serves all of them: what changed after the running one was answered is not missed.
    */
   pull(control: ControlChannel): Promise<Applied> {
     if (this.#running === null) {
       this.#running = this.#pull(control).finally(() => this.#running = null);
       return this.#running;
     }
-    this.#next ??= this.#running.catch(() => {}).then(() => {
-      this.#next = null;
-      return this.pull(control);
-    });
-    return this.#next;
+    let next = this.#next.get(control);
+    if (next === undefined) {
+      next = this.#running.catch(() => {}).then(() => {
+        this.#next.delete(control);
+        return this.pull(control);
+      });
+      this.#next.set(control, next);
+    }
+    return next;
   }
 
   async #pull(control: ControlChannel): Promise<Applied> {
