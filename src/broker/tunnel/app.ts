@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import type { ServerHttp2Session } from "node:http2";
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import { type Context, Hono } from "hono";
 import type { Log } from "../../platform/log.ts";
@@ -42,7 +42,7 @@ export function createTunnelApp(
   app.post("/tunnel/v1/control", async (c) => {
     const { session, stream } = sessionOf(c);
     const peer = await authenticate(session);
-    if (stream.destroyed) return TAKEN;
+    if (hasLeft(stream)) return TAKEN;
     tunnels.open(session, stream, peer);
     stream.respond({ ":status": 200, "content-type": "application/octet-stream" });
     return TAKEN;
@@ -50,6 +50,7 @@ export function createTunnelApp(
 
   app.post("/tunnel/v1/lane", (c) => {
     const { session, stream } = sessionOf(c);
+    if (hasLeft(stream)) return TAKEN;
     const tunnel = tunnels.of(session);
     tunnel.checkLane();
     stream.respond({ ":status": 200, "content-type": "application/octet-stream" });
@@ -95,6 +96,13 @@ export function createTunnelApp(
   }
 
   return app;
+}
+
+/** The peer has reset the stream already; what it has sent before is in the way of its end. */
+function hasLeft(stream: ServerHttp2Stream): boolean {
+  if (!stream.closed && !stream.destroyed) return false;
+  stream.resume();
+  return true;
 }
 
 function sessionOf(c: Context<StreamEnv>) {

@@ -18,7 +18,8 @@ export function serveStreams(
 ): (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void {
   return (stream, headers) => {
     stream.on("error", () => {}); // Whoever takes the stream over listens too; a refused one has nobody else.
-    void serve(app, stream, headers);
+    // Whatever a peer asks for, and however it leaves: it costs its stream and nothing else.
+    serve(app, stream, headers).catch((error: Error) => stream.destroy(error));
   };
 }
 
@@ -27,14 +28,14 @@ async function serve(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
 ): Promise<void> {
-  const method = String(headers[":method"]);
+  // Throws for CONNECT, TRACE and what is no method or no path.
   const request = new Request(`https://tunnel${String(headers[":path"])}`, {
-    method: method === "CONNECT" ? "OPTIONS" : method,
+    method: String(headers[":method"]),
   });
   const response = await app.fetch(request, { stream });
-  if (response === TAKEN || stream.destroyed) return;
+  if (response === TAKEN) return;
   const body = Buffer.from(await response.arrayBuffer());
-  if (stream.destroyed || stream.headersSent) return;
+  if (stream.closed || stream.destroyed || stream.headersSent) return void stream.resume();
   const type = response.headers.get("content-type") ?? "text/plain";
   stream.respond({ ":status": response.status, "content-type": type, "content-length": body.length });
   stream.end(body);
