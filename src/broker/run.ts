@@ -162,9 +162,14 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
   });
   const plainHandlers = ingress({ misdirected: [config.tunnelName, config.enrolName] });
 
-  const targetFor = (name: string | undefined, shared: boolean): ConnectionTarget | undefined => {
+  const ownTunnelPort = config.tunnelListen !== "";
+  const publicTarget = (name: string | undefined): ConnectionTarget | undefined => {
+    if (name !== config.tunnelName) return publicTls;
+    return ownTunnelPort ? undefined : tunnelServer.server;
+  };
+  const tunnelTarget = (name: string | undefined): ConnectionTarget | undefined => {
     if (name === config.tunnelName) return tunnelServer.server;
-    return shared || name === config.enrolName ? publicTls : undefined;
+    return name === config.enrolName ? publicTls : undefined;
   };
   const listenAt = (text: string) => {
     const { host, port } = parseListenAddress(text)!; // Checked with the configuration.
@@ -173,20 +178,18 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
   const ingressProxy = config.proxyProtocolIngress ? trustedProxies : undefined;
   const tunnelProxy = config.proxyProtocolTunnel ? trustedProxies : undefined;
   const acceptors: Record<string, Acceptor> = {};
-  const ownTunnelPort = config.tunnelListen !== "";
   if (config.publicListen !== "") {
     acceptors.public = createOnePort({
       ...listenAt(config.publicListen),
       proxyProtocol: ingressProxy,
-      targetOf: (hello) =>
-        targetFor(hello.serverName, !(ownTunnelPort && hello.serverName === config.tunnelName)),
+      targetOf: (hello) => publicTarget(hello.serverName),
     });
   }
   if (ownTunnelPort) {
     acceptors.tunnel = createOnePort({
       ...listenAt(config.tunnelListen),
       proxyProtocol: tunnelProxy,
-      targetOf: (hello) => targetFor(hello.serverName, false),
+      targetOf: (hello) => tunnelTarget(hello.serverName),
     });
   }
   if (config.plainListen !== "") {

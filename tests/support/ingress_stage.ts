@@ -103,7 +103,7 @@ export async function ingressStage(options: StageOptions = {}): Promise<IngressS
       // Nothing listens there: that it is asked at all is the sign.
       await stage.publish(host, `http://${host}`, "http://127.0.0.1:1");
       for (;;) {
-        const wire = await Wire.plain(broker.listeners.plain.port);
+        const wire = await Wire.plain(broker.listeners.plain.port, broker.listeners.plain.address);
         wire.send(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
         const { status } = await wire.response();
         wire.close();
