@@ -21,8 +21,8 @@ before(async () => {
 });
 
 after(async () => {
-  users[Symbol.dispose]();
-  await stage[Symbol.asyncDispose]();
+  users?.[Symbol.dispose]();
+  await stage?.[Symbol.asyncDispose]();
 });
 
 test("1,000 requests are in flight at once over one connection", async () => {
@@ -91,6 +91,7 @@ test("while 50 exchanges are stalled, 1,000 short requests complete; lanes come 
   for (const req of held) if (req.method === "POST") req.socket.destroy();
   const { tunnels } = await stage.idle();
   await gone.reached(50);
+  for (const socket of uploads) socket.destroy();
   assert.ok(tunnels[0]!.lanesIdle >= 50, `${tunnels[0]!.lanesIdle} lanes are idle`);
   assert.equal(stage.relay.accepted, connectionsAtStart, "no other connection was made");
 });
