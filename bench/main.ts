@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
 import process from "node:process";
+import { DemoError } from "../src/demo/errors.ts";
 import { BenchError } from "./errors.ts";
 import { type BenchOptions, parseBenchOptions, usage } from "./options.ts";
 import { Progress } from "./progress.ts";
@@ -76,7 +77,7 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const expected = error instanceof BenchError;
+  const expected = error instanceof BenchError || error instanceof DemoError;
   process.stderr.write(`${expected ? error.message : error instanceof Error ? error.stack : error}\n`);
-  process.exitCode = expected && error.usage ? 2 : 1;
+  process.exitCode = error instanceof BenchError && error.usage ? 2 : 1;
 }
