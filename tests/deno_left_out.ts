@@ -34,4 +34,13 @@ export const DENO_LEFT_OUT: readonly LeftOut[] = [
     test: "a second connection resumes the TLS session of the first",
     reason: "Deno's TLS does not tell of sessions",
   },
+  {
+    file: "tests/system/tunnel_abort_http2.test.ts",
+    reason: "the test's own users: a stream that nobody reads is not cancelled by Deno's HTTP/2 client",
+  },
+  {
+    file: "tests/system/tunnel_misbehaving_broker.test.ts",
+    reason: "the broker in this process resets thousands of streams: Deno's HTTP/2 server stops at that; " +
+      "with the test on Node, a connector on Deno passes",
+  },
 ];

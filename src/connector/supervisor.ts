@@ -17,6 +17,10 @@ export interface SupervisorOptions {
   onReady: (tunnel: ConnectorTunnel) => void;
   /** Stands in for `dialTunnel` in tests. */
   dial?: typeof dialTunnel;
+  /** Stands in for waiting between dials, milliseconds, in tests. */
+  wait?: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Milliseconds of a monotonic clock. */
+  now?: () => number;
 }
 
 const FIRST_MS = 250;
@@ -63,14 +67,15 @@ export class Supervisor {
       this.#state = "waiting";
       const waitMs = backoffMs(this.#attempts, { firstMs: FIRST_MS, capMs });
       this.#attempts += 1;
-      await delay(waitMs, undefined, { signal }).catch(() => {});
+      await (this.#options.wait ?? pause)(waitMs, signal);
     }
     this.#state = "stopped";
   }
 
   /** One tunnel from dial to end; gives the longest wait before the next. */
   async #once(signal: AbortSignal): Promise<number> {
-    const { context, log, stepMs, target, onReady, dial = dialTunnel } = this.#options;
+    const { context, log, stepMs, target, onReady, dial = dialTunnel, now = () => performance.now() } = this
+      .#options;
     this.#state = "dialling";
     let tunnel: ConnectorTunnel | null = null;
     const stop = () => tunnel?.close(null);
@@ -89,7 +94,7 @@ export class Supervisor {
         broker: dialled.remoteAddress,
       });
       onReady(tunnel);
-      const begun = performance.now();
+      const begun = now();
       const reason = await tunnel.ended;
       this.#lastError = reason;
       if (!signal.aborted) {
@@ -101,7 +106,7 @@ export class Supervisor {
           },
         );
       }
-      if (performance.now() - begun < GOOD_AFTER_MS) return CAP_MS;
+      if (now() - begun < GOOD_AFTER_MS) return CAP_MS;
       this.#attempts = 0;
       return CAP_UNREACHABLE_MS;
     } catch (error) {
@@ -114,6 +119,10 @@ export class Supervisor {
       this.#tunnel = null;
     }
   }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => {});
 }
 
 function failureFields(error: Error): Record<string, unknown> {

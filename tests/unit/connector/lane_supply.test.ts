@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LaneSupply } from "../../../src/connector/lane_supply.ts";
+import { FakeTimers } from "../tunnel/fake_timers.ts";
 
 function supply(most = 1_000) {
   const opened = { count: 0 };
@@ -58,15 +59,15 @@ test("lanes that are retired are replaced only below 8", () => {
   assert.deepEqual([opened.count, lanes.idle], [17, 8]);
 });
 
-test("lanes that fail are replaced after a moment, all at once", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+test("lanes that fail are replaced after a moment, all at once", () => {
+  using timers = new FakeTimers();
   const { lanes, opened } = supply();
   lanes.start();
   for (let i = 0; i < 16; i++) lanes.closed(true, true);
   assert.deepEqual([opened.count, lanes.idle], [16, 0]);
-  t.mock.timers.tick(49);
+  timers.advance(49);
   assert.equal(opened.count, 16);
-  t.mock.timers.tick(1);
+  timers.advance(1);
   assert.deepEqual([opened.count, lanes.idle], [24, 8]);
 });
 
@@ -78,13 +79,13 @@ test("a busy lane that is lost counts as busy no more", () => {
   assert.deepEqual([lanes.idle, lanes.busy], [15, 0]);
 });
 
-test("once stopped, none is opened any more, not by the timer either", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+test("once stopped, none is opened any more, not by the timer either", () => {
+  using timers = new FakeTimers();
   const { lanes, opened } = supply();
   lanes.start();
   for (let i = 0; i < 16; i++) lanes.closed(true, true);
   lanes[Symbol.dispose]();
-  t.mock.timers.tick(1_000);
+  timers.advance(1_000);
   lanes.add(10);
   lanes.closed(true, false);
   assert.equal(opened.count, 16);

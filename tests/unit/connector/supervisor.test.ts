@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import { duplexPair } from "node:stream";
+import { test, type TestContext } from "node:test";
+import type { DialledTunnel } from "../../../src/connector/dial.ts";
+import { DialError } from "../../../src/connector/errors.ts";
+import { KnownApps } from "../../../src/connector/known_apps.ts";
+import { Supervisor } from "../../../src/connector/supervisor.ts";
+import type { TunnelContext } from "../../../src/connector/tunnel.ts";
+import { silentLog } from "../../../src/platform/log.ts";
+import { PROTOCOL_REVISION } from "../../../src/protocol/messages.ts";
+import { ControlChannel } from "../../../src/tunnel/control_channel.ts";
+import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
+
+const unreachable = () => new DialError("broker_unreachable", "refused", { retryable: true });
+
+/** A session that has no network behind it. */
+class FakeSession extends EventEmitter {
+  destroyed = false;
+  setLocalWindowSize(): void {}
+  ping(): boolean {
+    return true;
+  }
+  request(): unknown {
+    const [stream] = duplexPair();
+    return stream;
+  }
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.emit("close");
+  }
+}
+
+/** A dialled tunnel whose broker answers hello and pulls. */
+function goodTunnel(): { dialled: DialledTunnel; session: FakeSession } {
+  const session = new FakeSession();
+  const [ours, theirs] = duplexPair();
+  const channel = new ControlChannel(theirs, {
+    request: async (type, _fields, reply) => {
+      if (type === "config.pull") {
+        return await reply({ groupId: "g", revision: 1, full: true, apps: [], removedIds: [] });
+      }
+      if (type !== "hello") return "unsupported";
+      const facts = { nodeId: "n", nodes: [], softwareVersion: "1.0.0", connectorId: "c" };
+      await reply({ revision: PROTOCOL_REVISION, capabilities: [], ...facts });
+    },
+    notice: () => {},
+    received: () => {},
+    closed: () => {},
+  });
+  session.on("close", () => channel.destroy(new Error("gone")));
+  return { dialled: { session, control: ours, remoteAddress: "" } as unknown as DialledTunnel, session };
+}
+
+type Step = Error | { lastsMs: number };
+
+/** Runs a supervisor through these dials with the largest jitter; gives the waits after each. */
+async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
+  t.mock.method(Math, "random", () => 1);
+  const controller = new AbortController();
+  const waits: number[] = [];
+  let time = 0;
+  let at = 0;
+  let current: { session: FakeSession; lastsMs: number } | null = null;
+  const context: Partial<TunnelContext> = {
+    apps: new KnownApps(),
+    budget: new CreditBudget(1_000_000),
+    log: silentLog,
+    times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },
+    maxLanes: 100,
+    configPullIntervalMs: 60_000,
+    versionPollIntervalMs: 60_000,
+    hello: {} as never,
+  };
+  const supervisor = new Supervisor({
+    target: () => ({}) as never,
+    context: context as TunnelContext,
+    log: silentLog,
+    stepMs: 1_000,
+    now: () => time,
+    dial: () => {
+      const step = steps[at++]!;
+      if (step instanceof Error) return Promise.reject(step);
+      const { dialled, session } = goodTunnel();
+      current = { session, lastsMs: step.lastsMs };
+      return Promise.resolve(dialled);
+    },
+    onReady: () =>
+      setImmediate(() => {
+        time += current!.lastsMs;
+        current!.session.destroy();
+      }),
+    wait: (ms) => {
+      waits.push(ms);
+      if (at === steps.length) controller.abort();
+      return Promise.resolve();
+    },
+  });
+  await supervisor.run(controller.signal);
+  assert.equal(supervisor.state, "stopped");
+  return waits;
+}
+
+test("while the broker cannot be reached, waits double from 250 ms to 2 s", async (t) => {
+  assert.deepEqual(await waitsAfter(t, Array.from({ length: 6 }, unreachable)), [
+    250,
+    500,
+    1_000,
+    2_000,
+    2_000,
+    2_000,
+  ]);
+});
+
+for (
+  const [code, retryable, capMs] of [
+    ["broker_unresolvable", true, 2_000],
+    ["broker_timeout", true, 20_000],
+    ["broker_lost", true, 20_000],
+    ["broker_untrusted", false, 20_000],
+    ["certificate_rejected", false, 20_000],
+    ["tunnel_refused", true, 20_000],
+    ["tunnel_refused", false, 60_000],
+  ] as const
+) {
+  test(`waits after ${code}${retryable ? "" : " for good"} grow to ${capMs / 1_000} s`, async (t) => {
+    const waits = await waitsAfter(
+      t,
+      Array.from({ length: 12 }, () => new DialError(code, "", { retryable })),
+    );
+    assert.equal(waits.at(-1), capMs);
+    assert.equal(waits[0], 250);
+  });
+}
+
+test("an error that is none of dialling is waited for, too", async (t) => {
+  const waits = await waitsAfter(t, Array.from({ length: 12 }, () => new TypeError("unexpected")));
+  assert.equal(waits.at(-1), 20_000);
+});
+
+test("only a tunnel that lasted 10 s makes waits short again", async (t) => {
+  const failures = Array.from({ length: 4 }, unreachable);
+  assert.deepEqual(
+    await waitsAfter(t, [...failures, { lastsMs: 9_999 }, unreachable(), { lastsMs: 10_000 }, unreachable()]),
+    [250, 500, 1_000, 2_000, 4_000, 2_000, 250, 500],
+  );
+});
+
+test("a signal ends the tunnel and the run", async () => {
+  const controller = new AbortController();
+  const { dialled, session } = goodTunnel();
+  const supervisor = new Supervisor({
+    target: () => ({}) as never,
+    context: {
+      apps: new KnownApps(),
+      budget: new CreditBudget(1_000_000),
+      log: silentLog,
+      times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },
+      maxLanes: 100,
+      configPullIntervalMs: 60_000,
+      versionPollIntervalMs: 60_000,
+      hello: {},
+    } as unknown as TunnelContext,
+    log: silentLog,
+    stepMs: 1_000,
+    dial: () => Promise.resolve(dialled),
+    onReady: () => controller.abort(),
+  });
+  await supervisor.run(controller.signal);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(session.destroyed, true);
+  assert.equal(supervisor.tunnel, null);
+  assert.equal(supervisor.state, "stopped");
+});
