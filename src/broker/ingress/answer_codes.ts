@@ -1,7 +1,7 @@
 import { INGRESS_CODES, type IngressCode } from "./error_table.ts";
 
 /** What users are told for codes of the connector that say more than concerns them. */
-const ANSWERS: Readonly<Record<string, IngressCode>> = {
+const ANSWERS: ReadonlyMap<string, IngressCode> = new Map(Object.entries<IngressCode>({
   app_unknown: "no_connector",
   backend_busy: "overloaded",
   backend_connect_failed: "backend_unreachable",
@@ -14,14 +14,22 @@ const ANSWERS: Readonly<Record<string, IngressCode>> = {
   backend_reset: "backend_bad_response",
   backend_closed: "tunnel_lost",
   head_too_large: "backend_bad_response",
-};
+}));
 
 const KNOWN: ReadonlySet<string> = new Set(INGRESS_CODES);
 
 /** The code of the error page for whatever ended an exchange. */
 export function answerTo(code: string): IngressCode {
-  const answer = ANSWERS[code];
+  const answer = ANSWERS.get(code);
   if (answer !== undefined) return answer;
   if (KNOWN.has(code)) return code as IngressCode;
   return code.startsWith("backend_tls_") ? "backend_tls_failed" : "tunnel_lost";
+}
+
+const TLS_CODE = /^backend_tls_[a-z_]{1,40}$/;
+
+/** The code under which it is counted and logged: connectors can say what they like, ours are few. */
+export function countedAs(code: string): string {
+  if (ANSWERS.has(code) || KNOWN.has(code) || code === "cancelled" || TLS_CODE.test(code)) return code;
+  return "tunnel_lost";
 }

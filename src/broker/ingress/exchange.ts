@@ -8,12 +8,13 @@ import {
   type RequestHead,
   type ResponseHead,
 } from "../../protocol/heads.ts";
-import { answerTo } from "./answer_codes.ts";
+import { answerTo, countedAs } from "./answer_codes.ts";
 import type { IngressCode } from "./error_table.ts";
 import type { FlushQueue } from "../../tunnel/flush_queue.ts";
 import type { ExchangeHandler } from "../../tunnel/lane.ts";
 import type { DataPlaneCounters } from "../metrics/counters.ts";
 import type { LanePort, Lanes, LaneWaiter } from "../registry/port.ts";
+import type { LengthSink } from "./response_headers.ts";
 
 /** What every exchange of the ingress shares. */
 export interface ExchangeContext {
@@ -54,7 +55,7 @@ const NOT_WANTED: Abort = { code: "response_complete", begun: true };
  * One exchange as the ingress carries it, whatever protocol the user speaks: from waiting for a lane to the last byte.
  * Subclasses say how a user's request is read and answered.
  */
-export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
+export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, LengthSink {
   readonly target: ExchangeTarget;
   protected readonly context: ExchangeContext;
   /**
@@ -70,6 +71,9 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
   #status = 0;
   #bytesIn = 0;
   #bytesOut = 0;
+  /** How long the response says that its body is. */
+  #length = Number.POSITIVE_INFINITY;
+  #hasBody = false;
   #headMs = 0;
   /** Response bytes that the user has not taken yet. */
   #unread = 0;
@@ -141,25 +145,48 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
   }
 
   informational(head: InformationalHead): void {
-    if (this.state === "sent") this.writeInformational(head);
+    if (this.state !== "sent") return;
+    try {
+      this.writeInformational(head);
+    } catch {
+      // Cannot be said in the user's protocol, and is only advice.
+    }
   }
 
   response(head: ResponseHead): void {
     if (this.state !== "sent") return;
+    // To a user who did not ask for it a 101 would make one response of all that follows.
+    if (head.status === 101 && this.#follows !== "upgrade") return this.#unusable();
     this.state = "answered";
     this.#status = head.status;
+    this.#hasBody = head.hasBody;
     this.#headMs = performance.now() - this.#begunAt;
     try {
       this.writeHead(head);
     } catch {
       return this.#unusable();
     }
+    if (head.status === 101) this.#length = Number.POSITIVE_INFINITY;
     if (!head.hasBody) this.#complete([]);
+  }
+
+  /**
+   * The response names the length of its body, which must then be true: on a connection that serves several users,
+   * such as that of a load balancer, what is too much would be taken for the next response. Throws where it cannot be.
+   */
+  noteLength(text: string): void {
+    const isFirst = this.#length === Number.POSITIVE_INFINITY;
+    if (!isFirst || !/^\d{1,15}$/.test(text)) throw new Error(`Cannot send body of length "${text}"`);
+    this.#length = Number(text);
+    if (!this.#hasBody && this.#isShort()) {
+      throw new Error(`Cannot send body of length ${text}: there is none`);
+    }
   }
 
   data(bytes: Buffer): void {
     if (this.state !== "answered") return;
     this.#bytesOut += bytes.length;
+    if (this.#bytesOut > this.#length) return this.#cut();
     if (this.writeBody(bytes)) this.#lane!.consumed(bytes.length);
     else this.#unread += bytes.length;
   }
@@ -204,7 +231,7 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
     if (bytes > 0) this.#lane?.consumed(bytes);
   }
 
-  /** The user's side is closed, whether all was said or not. Call exactly once. */
+  /** The user's side is closed, whether all was said or not. Further calls do nothing. */
   protected userClosed(): void {
     if (this.#lingering > 0) this.context.lanes.budget.give(this.#lingering);
     this.#lingering = 0;
@@ -228,8 +255,14 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
   }
 
   #complete(trailers: HeaderList): void {
+    if (this.#isShort()) return this.#cut();
     this.state = "over";
-    this.writeEnd(trailers);
+    try {
+      this.writeEnd(trailers);
+    } catch {
+      this.state = "answered";
+      return this.#cut();
+    }
     if (this.#status === 101 && this.#lane?.isSending) {
       this.state = "half_closed";
       return;
@@ -247,19 +280,40 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter {
     this.#fail(UNUSABLE.code);
   }
 
+  /** The response is not what its head said, or cannot be said to its end: the user must not take it for whole. */
+  #cut(): void {
+    this.#leave(UNUSABLE);
+    this.#fail(UNUSABLE.code);
+  }
+
+  /** True while bytes of a body of known length are missing. */
+  #isShort(): boolean {
+    if (this.#length === Number.POSITIVE_INFINITY || this.#bytesOut === this.#length) return false;
+    return this.#method !== "HEAD" && this.#status !== 204 && this.#status !== 304;
+  }
+
   #fail(code: string): void {
     const { state } = this;
     this.state = "over"; // What follows may close the user's side at once.
     if (state === "answered" || state === "half_closed") this.breakOff();
-    else this.writeError(answerTo(code));
+    else this.#refuse(code);
     if (this.#follows === "body") this.stopBody();
     this.#finish(code);
   }
 
+  #refuse(code: string): void {
+    try {
+      this.writeError(answerTo(code));
+    } catch {
+      this.breakOff(); // Who calls may be a timer: nobody there could do anything about it.
+    }
+  }
+
   #finish(code: string): void {
     this.state = "over";
-    this.context.counters.failed(code);
-    this.#log(code);
+    const counted = countedAs(code);
+    this.context.counters.failed(counted);
+    this.#log(counted);
   }
 
   /** Lets go of the lane; aborts what is still open on it. */

@@ -3,6 +3,8 @@ export type HeaderRule = "keep" | "drop" | "connection" | "host" | "length" | "c
 
 /** How many different spellings of names are remembered; others are looked up each time. */
 const MOST_REMEMBERED = 4096;
+/** Longer names are not remembered: users invent them, and memory is ours. */
+const LONGEST_REMEMBERED = 64;
 
 /** RFC 9110 section 7.6.1, and its forerunners: these speak of one connection and end with it. */
 const HOP_BY_HOP = [
@@ -52,7 +54,9 @@ export class HeaderRules {
     if (known !== undefined) return known;
     const lower = name.toLowerCase();
     const rule = Object.hasOwn(this.#rules, lower) ? this.#rules[lower]! : "keep";
-    if (this.#remembered.size < MOST_REMEMBERED) this.#remembered.set(name, rule);
+    if (name.length <= LONGEST_REMEMBERED && this.#remembered.size < MOST_REMEMBERED) {
+      this.#remembered.set(name, rule);
+    }
     return rule;
   }
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
 import type { Flushable } from "../../tunnel/flush_queue.ts";
 import type { IngressCode } from "./error_table.ts";
@@ -55,7 +55,7 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   }
 
   protected writeHead(head: ResponseHead): void {
-    this.#res.writeHead(head.status, head.reason, incomingHeaders(head.headers));
+    this.#res.writeHead(head.status, head.reason, incomingHeaders(head.headers, this));
   }
 
   protected writeBody(bytes: Buffer): boolean {
@@ -90,7 +90,8 @@ export class Http1Exchange extends IngressExchange implements Flushable {
       this.#req.method!,
     );
     this.noteStatus(status);
-    this.#res.writeHead(status, headers as string[]).end(body);
+    // A reason that was refused before is still in `res`: it takes another to replace it.
+    this.#res.writeHead(status, STATUS_CODES[status]!, headers as string[]).end(body);
   }
 
   protected stopBody(): void {

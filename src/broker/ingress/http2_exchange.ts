@@ -4,7 +4,12 @@ import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
-import { incomingHeaders, incomingHeadersOfStream, incomingTrailers } from "./response_headers.ts";
+import {
+  checkHeader,
+  incomingHeaders,
+  incomingHeadersOfStream,
+  incomingTrailers,
+} from "./response_headers.ts";
 
 /** An exchange with a user who speaks HTTP/2. */
 export class Http2Exchange extends IngressExchange {
@@ -26,6 +31,8 @@ export class Http2Exchange extends IngressExchange {
     this.#pages = pages;
     stream.on("close", () => this.userClosed());
     stream.on("error", () => {}); // `close` follows, and says all that matters here.
+    // After a reset without an error the stream would stay until somebody has read what it holds.
+    stream.on("aborted", () => stream.destroy());
   }
 
   /** Sends the request on its way. */
@@ -55,7 +62,7 @@ export class Http2Exchange extends IngressExchange {
   }
 
   protected writeHead(head: ResponseHead): void {
-    const headers = incomingHeadersOfStream(head.status, head.headers);
+    const headers = incomingHeadersOfStream(head.status, head.headers, this);
     const stream = this.#stream;
     if (!head.hasBody) {
       stream.respond(headers, { endStream: true });
@@ -67,7 +74,8 @@ export class Http2Exchange extends IngressExchange {
   }
 
   protected writeBody(bytes: Buffer): boolean {
-    return this.#stream.write(bytes);
+    // Node has ended it where the status has no body, whatever the backend thinks.
+    return this.#stream.writableEnded || this.#stream.write(bytes);
   }
 
   protected writeEnd(trailers: HeaderList): void {
@@ -87,7 +95,7 @@ export class Http2Exchange extends IngressExchange {
     const method = String(this.#headers[":method"]);
     const page = this.#pages(code, this.target.requestId, this.#headers.accept, method);
     this.noteStatus(page.status);
-    if (this.#stream.destroyed) return;
+    if (this.#stream.destroyed || this.#stream.closed) return;
     this.#stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
     this.#stream.end(page.body);
   }
@@ -111,6 +119,7 @@ function objectOf(list: HeaderList): Record<string, string | string[]> {
   const result: Record<string, string | string[]> = {};
   for (let i = 0; i < kept.length; i += 2) {
     const name = kept[i]!.toLowerCase();
+    checkHeader(name, kept[i + 1]!);
     const before = result[name];
     if (before === undefined) result[name] = kept[i + 1]!;
     else result[name] = Array.isArray(before) ? [...before, kept[i + 1]!] : [before, kept[i + 1]!];

@@ -1,13 +1,19 @@
 import type { HeaderList } from "../../protocol/heads.ts";
 import { responseRules, withoutNominated } from "./header_rules.ts";
 
+/** Who is told of each Content-Length of a response. */
+export interface LengthSink {
+  noteLength(value: string): void;
+}
+
 /** The header list for an HTTP/1.1 user: as the backend sent it, without what belonged to the backend's connection. */
-export function incomingHeaders(raw: HeaderList): HeaderList {
+export function incomingHeaders(raw: HeaderList, lengths?: LengthSink): HeaderList {
   let dropped = 0;
   let connection = "";
   for (let i = 0; i < raw.length; i += 2) {
     const rule = responseRules.of(raw[i]!);
     if (rule === "keep" || rule === "length") {
+      if (rule === "length") lengths?.noteLength(raw[i + 1]!);
       if (dropped > 0) {
         raw[i - dropped] = raw[i]!;
         raw[i - dropped + 1] = raw[i + 1]!;
@@ -35,10 +41,23 @@ export function incomingTrailers(raw: HeaderList): HeaderList {
   return trailers;
 }
 
-/** A header list for an HTTP/2 user: names in lower case, `:status` first. */
-export function incomingHeadersOfStream(status: number, raw: HeaderList): string[] {
-  const kept = incomingHeaders(raw);
+/** A header list for an HTTP/2 user: names in lower case, `:status` first. Throws where HTTP/2 cannot say a header. */
+export function incomingHeadersOfStream(status: number, raw: HeaderList, lengths?: LengthSink): string[] {
+  const kept = incomingHeaders(raw, lengths);
   const headers = [":status", String(status)];
-  for (let i = 0; i < kept.length; i += 2) headers.push(kept[i]!.toLowerCase(), kept[i + 1]!);
+  for (let i = 0; i < kept.length; i += 2) {
+    checkHeader(kept[i]!, kept[i + 1]!);
+    headers.push(kept[i]!.toLowerCase(), kept[i + 1]!);
+  }
   return headers;
+}
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const NOT_IN_VALUES = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Throws for a name or value that no header can have (RFC 9110 section 5): `node:http` checks that itself, `node:http2` does not. */
+export function checkHeader(name: string, value: string): void {
+  if (!TOKEN.test(name) || NOT_IN_VALUES.test(value)) {
+    throw new TypeError("Cannot send header: not well-formed");
+  }
 }

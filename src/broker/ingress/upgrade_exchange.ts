@@ -1,11 +1,11 @@
-import type { IncomingMessage } from "node:http";
+import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
 import { resetConnection } from "./reset_connection.ts";
-import { incomingHeaders } from "./response_headers.ts";
+import { checkHeader, incomingHeaders } from "./response_headers.ts";
 
 /** The connection of a user who has asked to change the protocol, which Node has let go of: bytes, no messages. */
 export class UpgradingUser {
@@ -19,19 +19,29 @@ export class UpgradingUser {
     socket.on("error", () => {}); // `close` follows, and says all that matters here.
   }
 
-  /** Writes the head of a response. A name or value that could end it early is refused: the connection breaks. */
+  /** Writes the head of a response. Throws where a name, a value or the reason could end it early. */
   writeHead(status: number, reason: string, headers: readonly string[]): void {
+    checkHeader("reason", reason);
     let head = `HTTP/1.1 ${status} ${reason}\r\n`;
-    for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-    // As many line ends as lines, no more: nothing was smuggled in.
-    if (head.split(/[\r\n]+/).length !== headers.length / 2 + 2) return void this.socket.destroy();
+    for (let i = 0; i < headers.length; i += 2) {
+      checkHeader(headers[i]!, headers[i + 1]!);
+      head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+    }
     this.socket.write(`${head}\r\n`, "latin1");
   }
 
   /** Answers with a whole response and ends the connection. */
   answer(page: { status: number; headers: readonly string[]; body: Uint8Array }): void {
-    this.writeHead(page.status, "", [...page.headers, "Connection", "close"]);
-    this.socket.end(page.body);
+    this.writeHead(page.status, STATUS_CODES[page.status]!, [...page.headers, "Connection", "close"]);
+    this.endAll(page.body);
+  }
+
+  /** Ends both directions once all is out: a user may keep its own open on a plain connection, for ever. */
+  endAll(last?: Uint8Array): void {
+    const { socket } = this;
+    const done = () => socket.destroy();
+    if (last === undefined) socket.end(done);
+    else socket.end(last, done);
   }
 }
 
@@ -96,22 +106,23 @@ export class UpgradeExchange extends IngressExchange {
   }
 
   protected writeInformational(head: InformationalHead): void {
-    this.#user.writeHead(head.status, "", head.headers);
+    this.#user.writeHead(head.status, "", incomingHeaders(head.headers));
   }
 
   protected writeHead(head: ResponseHead): void {
     const { socket } = this.#user;
     socket.on("drain", () => this.userDrained());
     if (head.status !== 101) {
+      this.#user.writeHead(head.status, head.reason, [
+        ...incomingHeaders(head.headers, this),
+        "Connection",
+        "close",
+      ]);
       // Declined: an ordinary response, ended by the end of the connection. Nothing more of the user is for the backend.
       this.#phase = "declined";
       this.sendBodyEnd([]);
       socket.resume();
-      return this.#user.writeHead(head.status, head.reason, [
-        ...incomingHeaders(head.headers),
-        "Connection",
-        "close",
-      ]);
+      return;
     }
     const upgrade = valueOf(head.headers, "upgrade");
     const headers = incomingHeaders(head.headers);
@@ -126,7 +137,8 @@ export class UpgradeExchange extends IngressExchange {
   }
 
   protected writeEnd(): void {
-    this.#user.socket.end();
+    if (this.#phase === "declined") this.#user.endAll();
+    else this.#user.socket.end();
   }
 
   protected writeError(code: IngressCode): void {
