@@ -42,7 +42,7 @@ before(async () => {
       const { message, code } = JSON.parse(line);
       if (message === "tunnel lost") lost.push(code);
     },
-    args: ["--ping-interval-ms", "200", "--tunnel-timeout-ms", "1000", "--log-format", "json"],
+    args: ["--ping-interval-ms", "200", "--tunnel-timeout-ms", "5000", "--log-format", "json"],
   });
   stack.defer(() => connector.stop());
 });
