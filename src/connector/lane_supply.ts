@@ -33,6 +33,11 @@ export class LaneSupply implements Disposable {
     return this.#busy;
   }
 
+  /** Lanes that are open or being opened. */
+  get total(): number {
+    return this.#idle + this.#busy;
+  }
+
   /** Opens the first lanes. */
   start(): void {
     this.add(AT_START);

@@ -2,7 +2,8 @@
  * The connector's composition root: what starts in which order, what stops in which order, and why.
  *
  * Start: logs; the lock, so that two processes never share one state folder; the identity; the backends; the status
- * socket, which answers even while no tunnel is up; then the tunnels. Stop is the reverse.
+ * socket, which answers even while no tunnel is up; then the tunnels. Stop is the reverse: the broker is told to begin
+ * nothing new, exchanges in flight end, then the tunnels, and so on.
  */
 import { randomUUID } from "node:crypto";
 import { hostname, release, type } from "node:os";
@@ -105,6 +106,7 @@ export async function runConnector(
       context,
       log,
       stepMs: DIAL_STEP_MS,
+      drainMs: config.drainMs,
       target: () => ({
         address: identity.address,
         tunnelName: identity.tunnelName,

@@ -14,6 +14,8 @@ export interface SupervisorOptions {
   log: Log;
   /** Time for each step of dialling, milliseconds. */
   stepMs: number;
+  /** Time that exchanges in flight get when it is stopped, milliseconds; none by default. */
+  drainMs?: number;
   onReady: (tunnel: ConnectorTunnel) => void;
   /** Stands in for `dialTunnel` in tests. */
   dial?: typeof dialTunnel;
@@ -59,7 +61,7 @@ export class Supervisor {
     return this.#lastError;
   }
 
-  /** Runs until the signal is aborted; then the tunnel is closed. */
+  /** Runs until the signal is aborted, and what was in flight then is over. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const capMs = await this.#once(signal);
@@ -78,7 +80,7 @@ export class Supervisor {
       .#options;
     this.#state = "dialling";
     let tunnel: ConnectorTunnel | null = null;
-    const stop = () => tunnel?.close(null);
+    const stop = () => tunnel?.drain(this.#options.drainMs ?? 0);
     try {
       const dialled = await dial(target(), stepMs, signal);
       tunnel = new ConnectorTunnel(dialled, context);

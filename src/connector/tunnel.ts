@@ -57,7 +57,9 @@ export class ConnectorTunnel implements LaneServerTunnel {
   readonly #pulse: Pulse;
   readonly #supply: LaneSupply;
   readonly #timers = new Set<NodeJS.Timeout>();
-  #state: "greeting" | "ready" | "closed" = "greeting";
+  #drainTimer: NodeJS.Timeout | null = null;
+  /** `draining`: exchanges that have begun go on, no lane is opened any more. */
+  #state: "greeting" | "ready" | "draining" | "closed" = "greeting";
   #finish: (reason: Error | null) => void = () => {};
   #welcome: Welcome | null = null;
   #exchanges = 0;
@@ -99,7 +101,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
     return this.#welcome?.connectorId ?? "";
   }
 
-  get state(): "greeting" | "ready" | "closed" {
+  get state(): "greeting" | "ready" | "draining" | "closed" {
     return this.#state;
   }
 
@@ -162,6 +164,26 @@ export class ConnectorTunnel implements LaneServerTunnel {
 
   laneClosed(_server: LaneServer, error: Error | null, wasIdle: boolean): void {
     this.#supply.closed(wasIdle, error !== null);
+    if (this.#state === "draining") this.#drained();
+  }
+
+  /**
+   * Ends the tunnel once the exchanges that have begun are over, at the latest after `graceMs`. The broker begins no more
+   * and retires each lane that is idle: with the last one gone, nothing can be under way.
+   */
+  drain(graceMs: number): void {
+    if (this.#state === "closed" || this.#state === "draining") return;
+    if (this.#state === "greeting" || graceMs === 0) return this.close(null);
+    this.#state = "draining";
+    this.#supply[Symbol.dispose]();
+    this.#stopTimers();
+    this.#drainTimer = setTimeout(() => this.close(null), graceMs);
+    this.#control.notice("drain", { graceMs });
+    this.#drained();
+  }
+
+  #drained(): void {
+    if (this.#supply.total === 0) this.#control.end(); // The broker ends it, too, and with it the tunnel.
   }
 
   /** Ends the tunnel at once, with what is on it. */
@@ -170,11 +192,16 @@ export class ConnectorTunnel implements LaneServerTunnel {
     this.#state = "closed";
     this.#supply[Symbol.dispose]();
     this.#pulse[Symbol.dispose]();
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.#stopTimers();
+    if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
     // Not within an event of the socket: that has aborted both runtimes.
     setImmediate(() => this.#session.destroy());
     this.#finish(reason);
+  }
+
+  #stopTimers(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
   }
 
   #openLane(): void {

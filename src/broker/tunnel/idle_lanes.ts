@@ -28,6 +28,14 @@ export class IdleLanes {
     }
   }
 
+  /** Retires all of them. */
+  retireAll(): void {
+    const all = this.#stack;
+    this.#stack = [];
+    this.#fewest = 0;
+    for (const lane of all) if (lane.isIdle) lane.retire();
+  }
+
   /** Call once a period: retires what the whole period did not need, given how many are busy now. Returns how many. */
   retireSurplus(busy: number): number {
     const surplus = Math.min(this.#fewest, this.#stack.length - Math.max(KEPT, busy));

@@ -50,7 +50,8 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
   readonly #retireTimer: NodeJS.Timeout;
   readonly #expiryTimer: NodeJS.Timeout;
   readonly #onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void;
-  #state: "greeting" | "ready" | "closed" = "greeting";
+  /** `draining`: what has begun goes on, and nothing new begins. */
+  #state: "greeting" | "ready" | "draining" | "closed" = "greeting";
   #groupId: string;
   #hello: Hello | null = null;
   #lanes = 0;
@@ -152,6 +153,15 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     this.control.notice("config.changed");
   }
 
+  /** The connector is about to stop: it gets no more exchanges, and lanes go as soon as they are idle. False: no news. */
+  drain(): boolean {
+    if (this.#state !== "ready") return false;
+    this.#leaveRegistry();
+    this.#state = "draining";
+    this.#idleLanes.retireAll();
+    return true;
+  }
+
   /** Throws `TunnelError` when no lane may be added now: before anything is answered. */
   checkLane(): void {
     if (this.#state !== "ready") {
@@ -217,21 +227,23 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
   /** Ends the tunnel at once, with what is on it. */
   close(reason: Error | null): void {
     if (this.#state === "closed") return;
-    const wasReady = this.#state === "ready";
+    if (this.#state === "ready") this.#leaveRegistry();
     this.#state = "closed";
     this.#pulse[Symbol.dispose]();
     clearInterval(this.#retireTimer);
     clearTimeout(this.#expiryTimer);
-    if (wasReady) {
-      this.#deps.counters.tunnelsConnected -= 1;
-      this.#deps.registry.remove(this.#groupId, this);
-    }
     this.#session.destroy();
     this.#onClosed(this, reason);
   }
 
+  #leaveRegistry(): void {
+    this.#deps.counters.tunnelsConnected -= 1;
+    this.#deps.registry.remove(this.#groupId, this);
+  }
+
   #offer(lane: Lane): void {
     if (this.#state === "ready" && this.#deps.registry.offer(this.#groupId, this, lane)) this.#taken();
+    else if (this.#state === "draining" && lane.isIdle) lane.retire();
     else if (lane.isIdle) this.#idleLanes.push(lane);
   }
 

@@ -46,7 +46,9 @@ export class Tunnels implements Disposable {
     const log = this.#deps.log.with({ connector: peer.connectorId });
     const tunnel: BrokerTunnel = new BrokerTunnel(session, stream, peer, this.#deps, {
       request: (type, fields, reply) => this.#request(tunnel, type, fields, reply),
-      notice: () => {},
+      notice: (type) => {
+        if (type === "drain" && tunnel.drain()) log.info("connector is about to stop", { busy: tunnel.busy });
+      },
     }, (closed, reason) => {
       this.#bySession.delete(session);
       this.#seen(closed);
