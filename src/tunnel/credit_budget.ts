@@ -1,9 +1,13 @@
 import { INITIAL_CREDIT, MAX_CREDIT } from "../protocol/limits.ts";
 
+/** An exchange that has passed on this much is read by its reader, and not just by the buffers of a kernel. */
+const PROVEN_BYTES = 4 * 1024 * 1024;
+
 /**
  * How many bytes all peers together may have been granted and this process not yet passed on. The first
  * `INITIAL_CREDIT` of every exchange is always given; growth beyond it comes out of what is free, and no exchange may
- * take more than a quarter of that, so that readers which stall cannot take all from one that keeps up.
+ * take more than a quarter of that. Half of all is kept for exchanges that have proven to have a reader: thousands whose
+ * first bytes only fill kernel buffers cannot take it from one that keeps up.
  */
 export class CreditBudget {
   readonly limit: number;
@@ -29,9 +33,13 @@ export class CreditBudget {
     this.#used -= bytes;
   }
 
-  /** The window that an exchange with this one may have next: twice as large and taken, or the same. */
-  grow(window: number): number {
-    if (window >= MAX_CREDIT || window * 4 > this.limit - this.#used) return window;
+  /**
+   * The window that an exchange with this one may have next: twice as large and taken, or the same. `passedOn` is all
+   * that the exchange has had so far, bytes.
+   */
+  grow(window: number, passedOn: number): number {
+    const free = (passedOn < PROVEN_BYTES ? this.limit / 2 : this.limit) - this.#used;
+    if (window >= MAX_CREDIT || window * 4 > free) return window;
     this.#used += window;
     return window * 2;
   }
@@ -39,6 +47,8 @@ export class CreditBudget {
 
 /** Smallest grant, so that what fits into the first credit twice over costs one credit frame at most. */
 const LEAST_GRANT = INITIAL_CREDIT / 2;
+/** What two event loops may add to a round trip, milliseconds. */
+const EVENT_LOOPS_MS = 20;
 /** Parts in which a large window is given back. */
 const GRANTS_PER_WINDOW = 8;
 
@@ -52,6 +62,7 @@ export class Inflow {
   #unread = 0;
   /** Passed on since the window was last measured against the round trip, and when that was. */
   #drained = 0;
+  #passedOn = 0;
   #measuredAt = 0;
 
   constructor(budget: CreditBudget) {
@@ -64,6 +75,7 @@ export class Inflow {
     this.#outstanding = INITIAL_CREDIT;
     this.#unread = 0;
     this.#drained = 0;
+    this.#passedOn = 0;
     this.#measuredAt = now;
     this.#budget.take(INITIAL_CREDIT);
   }
@@ -83,8 +95,11 @@ export class Inflow {
   consumed(bytes: number, now: number, roundTripMs: number): number {
     this.#unread -= Math.min(bytes, this.#unread);
     this.#drained += bytes;
+    this.#passedOn += bytes;
     if (this.#drained * 2 >= this.#window) {
-      if (now - this.#measuredAt <= 2 * roundTripMs + 1) this.#window = this.#budget.grow(this.#window);
+      if (now - this.#measuredAt <= 2 * roundTripMs + EVENT_LOOPS_MS) {
+        this.#window = this.#budget.grow(this.#window, this.#passedOn);
+      }
       this.#drained = 0;
       this.#measuredAt = now;
     }

@@ -56,7 +56,7 @@ export interface ExchangeHandler {
 export interface LaneOwner {
   readonly budget: CreditBudget;
   readonly flushes: FlushQueue;
-  /** Latest round trip of the tunnel, milliseconds. */
+  /** Round trip of the tunnel's path, milliseconds. */
   readonly roundTripMs: number;
   /** Milliseconds of a monotonic clock, refreshed at least once a turn of the event loop. */
   now(): number;

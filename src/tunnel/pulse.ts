@@ -8,6 +8,7 @@ export interface PulseTimes {
   timeoutMs: number;
 }
 
+const FIRST_GUESS_MS = 100;
 const PAYLOAD = Buffer.from("sallypor");
 /** A window is set anew only when it would change by more than this factor. */
 const WORTH_SETTING = 1.25;
@@ -26,7 +27,6 @@ export class Pulse implements Disposable {
   #ping: "none" | "sent" = "none";
   #sincePing = 0;
   #lastReceivedAt = performance.now();
-  #roundTripMs = 100;
   #bytesReceived = 0;
 
   /** Starts at once; `onSilent` is called when no byte came for `timeoutMs`. Dispose to stop. */
@@ -39,9 +39,10 @@ export class Pulse implements Disposable {
     this.#sendPing();
   }
 
-  /** Latest round trip, milliseconds. */
+  /** Round trip of the path itself, without queues of our own, milliseconds; a guess before the first answer. */
   get roundTripMs(): number {
-    return this.#roundTripMs;
+    const shortest = this.#window.shortestRoundTripMs;
+    return shortest === Number.POSITIVE_INFINITY ? FIRST_GUESS_MS : shortest;
   }
 
   /** All payload bytes received since the start. */
@@ -77,7 +78,6 @@ export class Pulse implements Disposable {
       this.#ping = "none";
       if (error) return;
       this.#lastReceivedAt = performance.now();
-      this.#roundTripMs = duration;
       this.#fit(this.#window.sample(this.#bytesReceived - begun, duration));
     });
   }

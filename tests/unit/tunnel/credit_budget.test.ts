@@ -8,13 +8,21 @@ const MIB = 1024 * 1024;
 
 test("credit budget: the first credit is always given, growth only out of a quarter of what is free", () => {
   const budget = new CreditBudget(MIB);
-  assert.equal(budget.grow(256 * 1024), 512 * 1024);
+  const proven = 4 * MIB;
+  assert.equal(budget.grow(256 * 1024, proven), 512 * 1024);
   assert.equal(budget.used, 256 * 1024);
-  assert.equal(budget.grow(256 * 1024), 256 * 1024);
-  assert.equal(budget.grow(MAX_CREDIT), MAX_CREDIT);
+  assert.equal(budget.grow(256 * 1024, proven), 256 * 1024);
+  assert.equal(budget.grow(MAX_CREDIT, proven), MAX_CREDIT);
   const inflows = Array.from({ length: 20 }, () => new Inflow(budget));
   for (const inflow of inflows) inflow.open(0);
   assert.equal(budget.used, 256 * 1024 + 20 * INITIAL_CREDIT);
+});
+
+test("credit budget: half of it is kept for exchanges that have proven to have a reader", () => {
+  const budget = new CreditBudget(256 * MIB);
+  budget.take(128 * MIB);
+  assert.equal(budget.grow(INITIAL_CREDIT, 4 * MIB - 1), INITIAL_CREDIT);
+  assert.equal(budget.grow(INITIAL_CREDIT, 4 * MIB), 2 * INITIAL_CREDIT);
 });
 
 test("inflow: no credit before half of the window is used up, then all of it", () => {
@@ -43,7 +51,7 @@ test("inflow: doubles while drained within two round trips, up to the largest", 
 
   inflow.open(0);
   inflow.arrived(INITIAL_CREDIT);
-  assert.equal(inflow.consumed(INITIAL_CREDIT, 102, 50), INITIAL_CREDIT);
+  assert.equal(inflow.consumed(INITIAL_CREDIT, 121, 50), INITIAL_CREDIT);
   inflow.close();
 });
 
