@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
 
 /** A whole HTTP/2 response, or how far it came. */
 export interface Http2Response {
@@ -15,12 +14,23 @@ export interface Http2Response {
   end: "end" | number;
 }
 
+/** Deno's client fails its first session in a process: that one is for nothing. */
+let warm = !("Deno" in globalThis);
+
 /** A user's HTTP/2 session on a TLS connection of its own. */
-export async function http2User(options: ConnectionOptions): Promise<ClientHttp2Session> {
-  const socket = connectTls({ host: "127.0.0.1", ALPNProtocols: ["h2"], ...options });
-  await once(socket, "secureConnect");
-  const session = connect("https://user.example.test", { createConnection: () => socket });
+export async function http2User(
+  options: { host?: string; port: number; servername: string; ca: string },
+): Promise<ClientHttp2Session> {
+  const { host = "127.0.0.1", port, servername, ca } = options;
+  const session = connect(`https://${host.includes(":") ? `[${host}]` : host}:${port}`, { servername, ca });
   session.on("error", () => {});
+  await once(session, "connect");
+  if (!warm) {
+    warm = true;
+    await request2(session, { ":path": "/", ":authority": "nobody.example.test" });
+    session.destroy();
+    return await http2User(options);
+  }
   return session;
 }
 

@@ -16,6 +16,9 @@ export interface WireResponse {
   end: "none" | "length" | "chunked" | "close" | "cut";
 }
 
+/** False where TLS clients cannot tell a reset from an end: Deno's. */
+export const TLS_TELLS_RESETS: boolean = !("Deno" in globalThis);
+
 /** A user's HTTP/1.1 connection as bytes: sends what it is given and reads responses without being kind to them. */
 export class Wire {
   readonly socket: Socket;

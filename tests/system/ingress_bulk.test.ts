@@ -32,7 +32,9 @@ async function consume(from: Readable): Promise<number> {
     for (let at = 0; at < bytes.length;) {
       const offset = (got + at) % PATTERN.length;
       const length = Math.min(bytes.length - at, BLOCK.length - offset);
-      if (fault < 0 && bytes.compare(BLOCK, offset, offset + length, at, at + length) !== 0) fault = got + at;
+      if (fault < 0 && !bytes.subarray(at, at + length).equals(BLOCK.subarray(offset, offset + length))) {
+        fault = got + at;
+      }
       at += length;
     }
     got += bytes.length;

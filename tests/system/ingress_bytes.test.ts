@@ -74,7 +74,10 @@ test("targets reach the backend byte for byte", async () => {
   assert.equal((await wire.response()).status, 200);
   assert.equal(readHead(backend.last.head).line, "GET /abs?x HTTP/1.1");
   wire.close();
+});
 
+test("HTTP/2: targets reach the backend byte for byte", async () => {
+  backend.answers(ok);
   const user = await session();
   for (const path of ["/a/../b//c%2e%2e?q=%00", "/?a?b'\"<>[]{}|^`"]) {
     const { status } = await request2(user, { ":path": path, ":authority": HOST });
