@@ -86,7 +86,8 @@ for (const [framing, text] of Object.entries(BROKEN)) {
       while (breakOff.length === 0) await new Promise((resolve) => setImmediate(resolve));
       breakOff.pop()!();
       const response = await request;
-      assert.notEqual(response.end, "end", "h2: looks whole");
+      // A reset right behind the head may be all that the connector sees.
+      assert.ok(response.status === 502 || response.end !== "end", "h2: looks whole");
       h2.destroy();
       assert.equal(broken.length, 4);
       await stage.lanesIdle();
