@@ -14,7 +14,7 @@ export interface TcpRelay extends AsyncDisposable {
   /** Bytes passed on so far, TLS included: to the target and from it. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** Resets all connections. */
+  /** Ends all connections. */
   cut(): void;
   /** Passes nothing on any more on the connections that are open now, and keeps them. */
   silence(): void;
@@ -30,9 +30,10 @@ export async function tcpRelay(): Promise<TcpRelay> {
     open.add(client);
     client.on("error", () => {});
     client.on("close", () => open.delete(client));
-    if (relay.target === 0) return void client.resetAndDestroy();
+    if (relay.target === 0) return void client.destroy();
     const far = connect({ host: "127.0.0.1", port: relay.target, noDelay: true });
-    far.on("error", () => client.resetAndDestroy());
+    // Not by a reset: of a socket that is being shut down, it fails and leaves the handle open for ever.
+    far.on("error", () => client.destroy());
     far.on("close", () => client.destroy());
     client.on("close", () => far.destroy());
     client.on("data", (bytes: Buffer) => counts.up += bytes.length);
@@ -62,7 +63,7 @@ export async function tcpRelay(): Promise<TcpRelay> {
       return counts.down;
     },
     cut() {
-      for (const socket of open) socket.resetAndDestroy();
+      for (const socket of open) socket.destroy();
     },
     silence() {
       for (const silence of silencers) silence();
