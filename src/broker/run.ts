@@ -112,6 +112,7 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
     minVersion: config.tunnelTlsMinVersion,
     maxLanes: config.maxLanesPerTunnel,
     onTlsError: handshakeFailed,
+    hasGreeted: (session) => tunnels.hasGreeted(session),
   });
   stack.defer(() => tunnelServer.close());
   stack.defer(
@@ -141,6 +142,7 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
     lanes: registry,
     counters,
     sessionLog: logging.session,
+    log,
     router,
     clientFacts: createClientFacts(trustedProxies),
     requestIds: createRequestIds(),

@@ -21,6 +21,8 @@ export interface LaneServerTunnel {
   received(bytes: number): void;
   /** Brings the configuration up to date. */
   pull(): Promise<void>;
+  /** An error that nobody has foreseen: worth a line in the log. */
+  failed(error: Error): void;
   laneBusy(): void;
   laneIdle(): void;
   laneClosed(server: LaneServer, error: Error | null, wasIdle: boolean): void;
@@ -99,6 +101,8 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
       this.#answer!.bytesIn += bytes.length;
       if (this.#backend.write(bytes)) this.lane.consumed(bytes.length);
       else this.#waiting += bytes.length;
+    } else {
+      this.lane.consumed(bytes.length); // Dropped; the broker may go on to the end of the body.
     }
   }
 
@@ -149,13 +153,18 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     const answer = new BackendAnswer(this, head);
     this.#answer = answer;
     this.#state = "serving";
-    this.#backend = this.#tunnel.backends.dispatch(app, {
-      method: head.method,
-      target: head.target,
-      headers: head.headers,
-      hasBody: head.follows === "body",
-      upgrade: head.follows === "upgrade",
-    }, answer);
+    try {
+      this.#backend = this.#tunnel.backends.dispatch(app, {
+        method: head.method,
+        target: head.target,
+        headers: head.headers,
+        hasBody: head.follows === "body",
+        upgrade: head.follows === "upgrade",
+      }, answer);
+    } catch (error) {
+      this.#tunnel.failed(error as Error);
+      return answer.failed({ code: "internal", message: String(error), begun: true });
+    }
     if (head.follows !== "body") return;
     const early = this.#early;
     this.#early = [];

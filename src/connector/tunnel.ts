@@ -1,4 +1,4 @@
-import type { ClientHttp2Session } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
 import type { Log, SessionLog } from "../platform/log.ts";
 import {
@@ -63,6 +63,8 @@ export class ConnectorTunnel implements LaneServerTunnel {
   #finish: (reason: Error | null) => void = () => {};
   #welcome: Welcome | null = null;
   #exchanges = 0;
+  /** Pulls for changes that the broker has announced. */
+  #announced = 0;
 
   constructor(dialled: DialledTunnel, context: TunnelContext) {
     this.#context = context;
@@ -153,6 +155,10 @@ export class ConnectorTunnel implements LaneServerTunnel {
     }
   }
 
+  failed(error: Error): void {
+    this.#context.log.error("cannot serve exchange", { error: error.message, stack: error.stack });
+  }
+
   laneBusy(): void {
     this.#exchanges += 1;
     this.#supply.busied();
@@ -207,9 +213,15 @@ export class ConnectorTunnel implements LaneServerTunnel {
   #openLane(): void {
     // Within the end of a session its streams close before it says that it is closed itself.
     if (this.#session.destroyed) return this.close(null);
-    const stream = this.#session.request({ ":method": "POST", ":path": "/tunnel/v1/lane" }, {
-      endStream: false,
-    });
+    let stream: ClientHttp2Stream;
+    try {
+      stream = this.#session.request({ ":method": "POST", ":path": "/tunnel/v1/lane" }, { endStream: false });
+    } catch (cause) {
+      // Who wants a lane may be a timer, or an exchange that has nothing to do with it.
+      return this.close(
+        new DialError("broker_lost", "No lane can be opened any more", { cause, retryable: true }),
+      );
+    }
     const { lane } = new LaneServer(stream, this);
     stream.on("response", (headers) => {
       if (headers[":status"] !== 200) {
@@ -222,7 +234,10 @@ export class ConnectorTunnel implements LaneServerTunnel {
     if (type === "lanes.want") {
       if (typeof fields.n === "number" && fields.n > 0) this.#supply.add(fields.n);
     } else if (type === "config.changed") {
-      this.pull().catch((error) => this.#pollFailed(error));
+      // One runs, and one more sees all that has changed by then: a third would learn nothing.
+      if (this.#announced >= 2) return;
+      this.#announced += 1;
+      this.pull().catch((error) => this.#pollFailed(error)).finally(() => this.#announced -= 1);
     } else {
       this.#context.onNotice(type, fields);
     }

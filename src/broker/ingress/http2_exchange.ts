@@ -30,7 +30,6 @@ export class Http2Exchange extends IngressExchange {
     this.#headers = headers;
     this.#pages = pages;
     stream.on("close", () => this.userClosed());
-    stream.on("error", () => {}); // `close` follows, and says all that matters here.
     // After a reset without an error the stream would stay until somebody has read what it holds.
     stream.on("aborted", () => stream.destroy());
   }

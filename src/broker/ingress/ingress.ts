@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import type { Log } from "../../platform/log.ts";
 import type { IngressHandlers } from "../listener/handlers.ts";
 import { absoluteForm, canonicalAuthority, canonicalPath } from "./canonical.ts";
 import type { ClientFacts, ConnectionFacts, RequestFacts } from "./client_facts.ts";
@@ -30,6 +31,7 @@ export interface IngressDeps extends ExchangeContext {
   clientFacts: ClientFacts;
   requestIds: RequestIds;
   own: OwnHosts;
+  log: Log;
 }
 
 /** A request that is for an app: where it goes and what is told of the user. */
@@ -135,7 +137,6 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     const refused = (code: IngressCode): void => {
       deps.counters.failed(code);
       const page = pages(code, requestIds(), headers.accept, String(headers[":method"]));
-      stream.on("error", () => {});
       stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
       stream.end(page.body);
     };
@@ -143,7 +144,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     if (headers.host !== undefined && headers.host !== authority) return refused("bad_request");
     if (own.enrolment !== undefined && authority === own.enrolment.name) return refused("misdirected");
     const socket = stream.session?.socket;
-    if (socket === undefined) return;
+    if (socket === undefined) return void stream.destroy();
     const connection = clientFacts.connection(socket as never);
     const admitted = admit(connection, authority, String(headers[":path"]), rawHeaders);
     if (typeof admitted === "string") return refused(admitted);
@@ -169,11 +170,39 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     new UpgradeExchange(deps, target, pages, req, user).start(admitted.backendTarget, headers);
   }
 
+  /** What nobody has foreseen ends one request, not the process with all that others have under way. */
+  function unforeseen(user: { destroy(): unknown }, error: unknown): void {
+    deps.counters.failed("internal");
+    deps.log.error("cannot serve request", { error: String(error), stack: (error as Error).stack });
+    user.destroy();
+  }
+
+  function guardedRequest(req: IncomingMessage, res: ServerResponse): void {
+    try {
+      onRequest(req, res);
+    } catch (error) {
+      unforeseen(res, error);
+    }
+  }
+
   return {
-    onRequest,
-    onCheckContinue: onRequest,
-    onUpgrade,
-    onStream,
+    onRequest: guardedRequest,
+    onCheckContinue: guardedRequest,
+    onUpgrade(req, socket, first) {
+      try {
+        onUpgrade(req, socket, first);
+      } catch (error) {
+        unforeseen(socket, error);
+      }
+    },
+    onStream(stream, headers, flags, rawHeaders) {
+      stream.on("error", () => {}); // `close` follows, and says all that matters here.
+      try {
+        onStream(stream, headers, flags, rawHeaders);
+      } catch (error) {
+        unforeseen(stream, error);
+      }
+    },
     refuse: (code) => errorResponse(code, { requestId: requestIds() }),
   };
 }

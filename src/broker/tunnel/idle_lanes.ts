@@ -8,10 +8,18 @@ export class IdleLanes {
   #stack: Lane[] = [];
   /** Fewest idle lanes since the last look: those at the bottom were never needed. */
   #fewest = 0;
+  /** Lanes in the stack that have died there. */
+  #dead = 0;
 
   /** How many there are; lanes that died while idle count until they are met. */
   get size(): number {
     return this.#stack.length;
+  }
+
+  /** One of them has died; now and then the dead are taken out, so that a connector cannot pile them up. */
+  died(): void {
+    this.#dead += 1;
+    if (this.#dead > KEPT + this.#stack.length / 2) this.#bury();
   }
 
   /** A lane is idle. */
@@ -41,8 +49,14 @@ export class IdleLanes {
     const surplus = Math.min(this.#fewest, this.#stack.length - Math.max(KEPT, busy));
     const retired = surplus > 0 ? this.#stack.splice(0, surplus) : [];
     for (const lane of retired) if (lane.isIdle) lane.retire();
-    this.#stack = this.#stack.filter((lane) => lane.isIdle);
+    this.#bury();
     this.#fewest = this.#stack.length;
     return retired.length;
+  }
+
+  #bury(): void {
+    this.#stack = this.#stack.filter((lane) => lane.isIdle);
+    this.#fewest = Math.min(this.#fewest, this.#stack.length);
+    this.#dead = 0;
   }
 }

@@ -24,12 +24,16 @@ export interface TunnelServerOptions {
   minVersion: SecureVersion;
   maxLanes: number;
   onTlsError: (error: Error) => void;
+  /** True once the peer of a session has said hello; one that has not in `greetingMs` is sent away. */
+  hasGreeted?: (session: ServerHttp2Session) => boolean;
+  greetingMs?: number;
 }
 
 /** Memory that nghttp2 may use for one tunnel, in its unit of megabytes: lanes by the thousand need more than 10. */
 const SESSION_MEMORY_MB = 1024;
 const NO_TICKETS = constants.SSL_OP_NO_TICKET;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+const GREETING_MS = 30_000;
 
 /** The HTTP/2 server of tunnels. It does not listen: sockets come by `emit("connection")`. */
 export interface TunnelServer {
@@ -67,7 +71,14 @@ export function createTunnelServer(app: Hono<StreamEnv>, options: TunnelServerOp
   server.on("stream", (stream, headers) => serve(stream as ServerHttp2Stream, headers));
   server.on("session", (session) => {
     sessions.add(session);
-    session.on("close", () => sessions.delete(session));
+    // Until there is a tunnel nobody notices that a peer is gone.
+    const greeting = setTimeout(() => {
+      if (options.hasGreeted?.(session) === false) session.destroy();
+    }, options.greetingMs ?? GREETING_MS);
+    session.on("close", () => {
+      clearTimeout(greeting);
+      sessions.delete(session);
+    });
     session.on("error", options.onTlsError);
   });
   server.on("sessionError", options.onTlsError);

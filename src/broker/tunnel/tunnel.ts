@@ -4,6 +4,7 @@ import type { Log } from "../../platform/log.ts";
 import type { Hello } from "../../protocol/messages.ts";
 import { ControlChannel, type ControlHandler } from "../../tunnel/control_channel.ts";
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
+import { ControlError } from "../../tunnel/errors.ts";
 import { FlushQueue } from "../../tunnel/flush_queue.ts";
 import { Lane, type LaneOwner } from "../../tunnel/lane.ts";
 import { Pulse, type PulseTimes } from "../../tunnel/pulse.ts";
@@ -48,7 +49,7 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
   readonly #idleLanes = new IdleLanes();
   readonly #pulse: Pulse;
   readonly #retireTimer: NodeJS.Timeout;
-  readonly #expiryTimer: NodeJS.Timeout;
+  #expiryTimer: NodeJS.Timeout | undefined;
   readonly #onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void;
   /** `draining`: what has begun goes on, and nothing new begins. */
   #state: "greeting" | "ready" | "draining" | "closed" = "greeting";
@@ -82,10 +83,7 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
       () => this.close(new TunnelError("tunnel_silent", `Nothing received for ${deps.times.timeoutMs} ms`)),
     );
     this.#retireTimer = setInterval(() => this.#retire(), RETIRE_EVERY_MS);
-    this.#expiryTimer = setTimeout(
-      () => this.close(new TunnelError("certificate_refused", "The connector's certificate has ended")),
-      Math.min(Math.max(peer.notAfter - Date.now(), 0), LONGEST_TIMER_MS),
-    );
+    this.#untilExpiry();
     this.control = new ControlChannel(stream, {
       request: handler.request,
       notice: handler.notice,
@@ -216,9 +214,16 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
   }
 
   closed(_lane: Lane, error: Error | null, wasIdle: boolean): void {
-    const { counters } = this.#deps;
+    const { counters, log } = this.#deps;
     this.#lanes -= 1;
-    if (!wasIdle) this.#released();
+    if (wasIdle) this.#idleLanes.died();
+    else this.#released();
+    if (error !== null && this.#state !== "closed" && !(error instanceof ControlError)) {
+      const { connectorId: connector } = this;
+      const { code } = error as { code?: string };
+      if (code !== undefined) log.debug("lane lost", { connector, code, error: error.message });
+      else log.warn("lane lost", { connector, code, error: error.message });
+    }
     counters.lanesIdle -= 1;
     if (error === null) counters.lanesRetired += 1;
     else counters.lanesDestroyed += 1;
@@ -234,6 +239,15 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     clearTimeout(this.#expiryTimer);
     this.#session.destroy();
     this.#onClosed(this, reason);
+  }
+
+  /** A tunnel never outlives the certificate that it was opened with. */
+  #untilExpiry(): void {
+    const left = this.peer.notAfter - Date.now();
+    this.#expiryTimer = setTimeout(() => {
+      if (left > LONGEST_TIMER_MS) return this.#untilExpiry();
+      this.close(new TunnelError("certificate_refused", "The connector's certificate has ended"));
+    }, Math.min(Math.max(left, 0), LONGEST_TIMER_MS));
   }
 
   #leaveRegistry(): void {

@@ -68,6 +68,11 @@ export class Tunnels implements Disposable {
     return tunnel;
   }
 
+  /** True once the connector at the other end of a session has said hello. */
+  hasGreeted(session: ServerHttp2Session): boolean {
+    return (this.#bySession.get(session)?.hello ?? null) !== null;
+  }
+
   /** Tells every connector that this node is about to stop. */
   announceDrain(graceMs: number): void {
     for (const tunnel of this.all()) tunnel.control.notice("drain", { graceMs });

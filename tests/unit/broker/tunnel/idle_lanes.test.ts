@@ -46,3 +46,16 @@ test("lanes that were needed within the period stay, and as many as are busy", (
   assert.equal(idle.retireSurplus(60), 30);
   assert.equal(idle.size, 60);
 });
+
+test("lanes that die idle do not pile up, however many", () => {
+  const { idle, lanes } = filled(10);
+  for (let i = 0; i < 1_000; i++) {
+    const lane = new FakeLane();
+    idle.push(lane as unknown as Lane);
+    lane.isIdle = false;
+    idle.died();
+    assert.ok(idle.size < 60);
+  }
+  for (const lane of lanes.toReversed()) assert.equal(idle.pop(), lane);
+  assert.equal(idle.pop(), undefined);
+});
