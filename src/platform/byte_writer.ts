@@ -20,10 +20,13 @@ const LAST_RETRY_MS = 50;
  * A writer to a file descriptor of this process, 2 (standard error) in practice. Node's own `process.stderr` writes to
  * pipes and terminals synchronously: a reader that stops reading would stop the process. So the file behind the
  * descriptor is opened anew, non-blocking, which leaves the description that other processes share as it is.
+ * A regular file never makes a writer wait, and is written through the descriptor given: one opened anew would have an
+ * offset of its own, and another program writing to the same redirection (`{ a; b; } 2>file`) would overwrite our lines.
  * A socket cannot be opened so; it is made non-blocking as it is. Where neither works, writes come from the thread pool.
  */
 export function openByteWriter(descriptor: number): ByteWriter {
   try {
+    if (fstatSync(descriptor).isFile()) return new PollingWriter(descriptor, false);
     const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK;
     return new PollingWriter(openSync(`/proc/self/fd/${descriptor}`, flags), true);
   } catch {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,5 +101,23 @@ test("log: to a file, every line arrives, in order, before the process ends", as
   assert.deepEqual(
     parsed(readFileSync(path, "utf8")).map(({ i }) => i),
     Array.from({ length: 20_000 }, (_, i) => i),
+  );
+});
+
+test("log: to a file that other programs write to in turn, nobody overwrites anybody", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "sallyport-log-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, "log");
+  // Not for appending: what a shell's `{ first; second; } 2>log` opens, one offset shared by all.
+  const file = openSync(path, "w");
+  t.after(() => closeSync(file));
+  writeSync(file, '{"message":"before"}\n');
+  const program = start(t, file);
+  await program.ask("log 3");
+  assert.equal(await program.end(), 0);
+  writeSync(file, '{"message":"after"}\n');
+  assert.deepEqual(
+    parsed(readFileSync(path, "utf8")).map(({ i, message }) => i ?? message),
+    ["before", 0, 1, 2, "after"],
   );
 });
