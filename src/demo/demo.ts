@@ -52,7 +52,8 @@ export async function runDemo(
   watch(broker.child);
 
   progress(`Publishing ${internalUrl}`);
-  await broker.admin.publish({ name: "Demo", externalUrl: broker.plainUrl, internalUrl });
+  const settings = { hostHeader: options.hostHeader };
+  await broker.admin.publish({ name: "Demo", externalUrl: broker.plainUrl, internalUrl, settings });
 
   const connectors: (ConnectorProcess & { id: string })[] = [];
   for (let number = 1; number <= options.connectors; number++) {

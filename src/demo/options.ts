@@ -7,6 +7,8 @@ export interface DemoOptions {
   connectors: number;
   /** The internal application to publish; the sample where none is given. */
   url: string | null;
+  /** Which Host the application gets: the user's or that of its own URL. */
+  hostHeader: "user" | "backend";
 }
 
 /** The command line is not one the demo understands. */
@@ -15,10 +17,13 @@ export class UsageError extends Error {}
 export const USAGE =
   `Publishes an internal web application through one outbound connection, on this machine, to try it out.
 
-Usage: npm run demo -- [--json] [--connectors N] [URL]
+Usage: npm run demo -- [--json] [--connectors N] [--host-header user|backend] [URL]
 
   URL             the application to publish; without one, a small sample application
   --connectors N  how many connectors serve it, 1 to 16 (default 1)
+  --host-header   which Host the application gets: user, the public address, so that links it makes of it lead
+                  through the tunnel; or backend, that of URL. Default: user where URL has an IP address or
+                  localhost, else backend
   --json          print one line of JSON when a request can get through, and nothing else on standard output
   --help          print this
 
@@ -30,10 +35,12 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions | null {
   const { values, positionals } = parse(args);
   if (values.help) return null;
   if (positionals.length > 1) throw new UsageError(`Expected one URL, got ${positionals.length}`);
+  const url = positionals[0] === undefined ? null : parseUrl(positionals[0]);
   return {
     json: values.json,
     connectors: parseCount(values.connectors),
-    url: positionals[0] === undefined ? null : parseUrl(positionals[0]),
+    url: url?.href ?? null,
+    hostHeader: parseHostHeader(values["host-header"], url),
   };
 }
 
@@ -45,6 +52,7 @@ function parse(args: readonly string[]) {
       options: {
         json: { type: "boolean", default: false },
         connectors: { type: "string", default: "1" },
+        "host-header": { type: "string" },
         help: { type: "boolean", short: "h", default: false },
       },
     });
@@ -59,10 +67,17 @@ function parseCount(text: string): number {
   return count;
 }
 
-function parseUrl(text: string): string {
+/** A name may be what the backend tells its sites apart by; an address tells it nothing. */
+function parseHostHeader(text: string | undefined, url: URL | null): DemoOptions["hostHeader"] {
+  if (text === "user" || text === "backend") return text;
+  if (text !== undefined) throw new UsageError(`--host-header must be user or backend, got "${text}"`);
+  return url === null || /^(localhost|[\d.]+|\[.*\])$/.test(url.hostname) ? "user" : "backend";
+}
+
+function parseUrl(text: string): URL {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new UsageError(`The application must be an http or https URL, got "${text}"`);
   }
-  return url.href;
+  return url;
 }

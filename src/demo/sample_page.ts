@@ -19,6 +19,7 @@ export function samplePage(request: IncomingMessage, { visits, form }: SamplePag
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Sallyport sample application</title>
+<link rel="icon" href="data:,">
 <style>${STYLE}</style>
 <header>
   <p class="badge">through the tunnel</p>

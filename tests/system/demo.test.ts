@@ -69,7 +69,9 @@ test("demo: an exchange gets through when its line appears; Ctrl-C ends all proc
 });
 
 test("demo: publishes the application at a URL", async (context) => {
-  const backend = createServer((request, response) => response.end(`backend saw ${request.url}`));
+  const backend = createServer((request, response) =>
+    response.end(`backend saw ${request.url} at ${request.headers.host}`)
+  );
   backend.listen(0, "127.0.0.1");
   await once(backend, "listening");
   context.after(() => {
@@ -78,7 +80,11 @@ test("demo: publishes the application at a URL", async (context) => {
   });
   const { port } = backend.address() as { port: number };
   const { demo, ready } = await startDemo(context, `http://127.0.0.1:${port}`);
-  assert.equal(await (await fetch(`${ready.publicUrl}some/page?q=1`)).text(), "backend saw /some/page?q=1");
+  assert.equal(
+    await (await fetch(`${ready.publicUrl}some/page?q=1`)).text(),
+    // An application that is reached by an address makes its links of the Host that it is given.
+    `backend saw /some/page?q=1 at ${new URL(ready.publicUrl).host}`,
+  );
   demo.signal("SIGTERM");
   assert.equal((await demo.exited).code, 0);
   assert.ok(!pidsOf(ready).some(lives), "a process of the demo is left");
@@ -102,7 +108,9 @@ test("demo: leaves no process behind even when it is killed itself", async (cont
 });
 
 test("demo: refuses a command line it does not understand with exit 2", async (context) => {
-  for (const args of [["--connectors", "0"], ["ftp://127.0.0.1/"], ["--unknown"]]) {
+  for (
+    const args of [["--connectors", "0"], ["--host-header", "mine"], ["ftp://127.0.0.1/"], ["--unknown"]]
+  ) {
     const { command, args: first } = sourceCommand("node", "demo/main.ts");
     const demo = await Child.start({ name: "demo", command, args: [...first, ...args] });
     context.after(() => demo.stop());
