@@ -89,7 +89,7 @@ export class AdminClient {
     if (typeof code !== "string" || typeof detail !== "string") {
       return this.#strange(`status ${status} without a problem body`);
     }
-    return new AdminApiError(code, status, detail, String(requestId));
+    return new AdminApiError(code, status, inWordsOfTheCli(detail), String(requestId));
   }
 
   #strange(state: string): Error {
@@ -99,6 +99,11 @@ export class AdminClient {
       `Cannot use the answer of "${this.url}": ${state}; ${hint}`,
     );
   }
+}
+
+/** `body.externalUrls.0: ...` says where in a request that nobody at a command line has seen: only the name is kept. */
+function inWordsOfTheCli(detail: string): string {
+  return detail.replace(/^body\.(\w+(?:\.\w+)*?)(?:\.\d+)?: /, 'Cannot use "$1": ');
 }
 
 function parseObject(text: string): Record<string, unknown> | null {

@@ -47,10 +47,12 @@ export function addLocation(command: Command): Command {
     .option("--data-dir <folder>", "the broker's data folder (SALLYPORT_DATA_DIR)");
 }
 
-/** A whole number in a flag. */
-export function wholeNumber(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new UsageError("usage_invalid", `Cannot use "${text}": expected a whole number`);
+/** Reads the whole number of a flag. */
+export function wholeNumber(flag: string): (text: string) => number {
+  return (text) => {
+    if (/^\d{1,15}$/.test(text)) return Number(text);
+    throw new UsageError("usage_invalid", `Cannot use ${flag} "${text}": expected a whole number`);
+  };
 }
 
 /** One more value of a flag that may be given several times. */

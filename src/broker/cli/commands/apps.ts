@@ -78,7 +78,7 @@ export function addAppCommands(program: Command, context: CliContext): void {
     const made = await client.post<AppAnswer>("apps", input);
     const next = `Connectors of its group learn it within a second. Try ${made.externalUrls[0]}`;
     return { json: made, text: `Published app "${made.name}" (${made.id}).\n${next}` };
-  }));
+  })).addHelpText("after", NOT_NAMED);
 
   addClientCommand(app, context, {
     usage: "show <app>",
@@ -115,6 +115,10 @@ export function addAppCommands(program: Command, context: CliContext): void {
   });
 }
 
+const NOT_NAMED = `
+What is not named: group Default, users let in, Host of the backend, 10000 ms to connect, 85000 ms until the
+response begins and between two parts of a body, the backend's certificate checked with the system's CAs.`;
+
 function addSettings(command: Command): Command {
   return command
     .option("--name <name>", "name for people, unique")
@@ -124,9 +128,21 @@ function addSettings(command: Command): Command {
     .option("--host-header <which>", "Host that the backend gets: backend or user")
     .option("--enable", "let users in")
     .option("--disable", "let nobody in")
-    .option("--connect-timeout-ms <ms>", "to connect to the backend; 0: no limit", wholeNumber)
-    .option("--response-timeout-ms <ms>", "until the response begins; 0: no limit", wholeNumber)
-    .option("--idle-timeout-ms <ms>", "between two parts of a body; 0: no limit", wholeNumber)
+    .option(
+      "--connect-timeout-ms <ms>",
+      "to connect to the backend; 0: no limit",
+      wholeNumber("--connect-timeout-ms"),
+    )
+    .option(
+      "--response-timeout-ms <ms>",
+      "until the response begins; 0: no limit",
+      wholeNumber("--response-timeout-ms"),
+    )
+    .option(
+      "--idle-timeout-ms <ms>",
+      "between two parts of a body; 0: no limit",
+      wholeNumber("--idle-timeout-ms"),
+    )
     .option("--validate", "check the backend's TLS certificate")
     .option("--no-validate", "accept any TLS certificate of the backend")
     .option("--backend-ca <file>", "PEM certificates to trust for the backend; - for the system's")

@@ -26,7 +26,7 @@ export function addAuditCommands(program: Command, context: CliContext): void {
     ]);
     const head = ["WHEN", "WHO", "FROM", "ACTION", "TARGET", "DETAILS"];
     return { json: entries, text: table(head, rows, "Nothing was changed yet.") };
-  }).option("--limit <number>", "how many (default: 50)", wholeNumber, 50);
+  }).option("--limit <number>", "how many (default: 50)", wholeNumber("--limit"), 50);
 }
 
 const shorten = (text: string) => text.length <= 100 ? text : `${text.slice(0, 99)}…`;

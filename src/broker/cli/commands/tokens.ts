@@ -41,7 +41,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     return { json: made, text: text.join("\n") };
   })
     .option("--group <group>", "group that the connector joins (default: Default)")
-    .option("--uses <number>", "how many connectors may use it (default: 1)", wholeNumber)
+    .option("--uses <number>", "how many connectors may use it (default: 1)", wholeNumber("--uses"))
     .option("--ttl <duration>", "how long it can be used, e.g. 30m, 24h, 7d (default: 24h)", durationSeconds)
     .option("--description <text>", "a note for administrators");
 
