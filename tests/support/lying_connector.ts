@@ -10,8 +10,10 @@ export class LyingConnector implements Disposable {
   readonly foreign: ForeignConnector;
   /** Answers each request. */
   answer: (lane: Lane, head: RequestHead) => void = () => {};
-  /** What requests came with. */
-  readonly aborts: string[] = [];
+  /** Request body as its pieces came. */
+  readonly pieces: string[] = [];
+  /** Called when a request body has ended. */
+  ended: () => void = () => {};
   readonly #flushes = new FlushQueue();
   readonly #budget = new CreditBudget(1024 * 1024 * 1024);
 
@@ -39,9 +41,15 @@ export class LyingConnector implements Disposable {
         lane.accept({
           informational: () => {},
           response: () => {},
-          data: (bytes) => lane.consumed(bytes.length),
-          end: (_trailers, unread) => this.#budget.give(unread),
-          abort: ({ code }) => void this.aborts.push(code),
+          data: (bytes) => {
+            this.pieces.push(bytes.toString("latin1"));
+            lane.consumed(bytes.length);
+          },
+          end: (_trailers, unread) => {
+            this.#budget.give(unread);
+            this.ended();
+          },
+          abort: () => {},
           writable: () => {},
         });
         this.answer(lane, head);

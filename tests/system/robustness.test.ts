@@ -247,6 +247,18 @@ test("a connector cannot invent codes: what it says of an abort is one of ours f
   assert.doesNotMatch(metrics, /constructor|no_such_code|xxxx|<b>/);
 });
 
+test("a body in pieces of one byte crosses the tunnel whole and in order", async () => {
+  using liar = await LyingConnector.start(liarState, 1);
+  const ended = new Promise<void>((resolve) => liar.ended = resolve);
+  const body = Array.from({ length: 20_000 }, (_, i) => String.fromCharCode(0x61 + i % 26)).join("");
+  const wire = await plain();
+  wire.send(`POST /lie HTTP/1.1\r\nHost: ${HOST}\r\nTransfer-Encoding: chunked\r\n\r\n`);
+  wire.send(`${body.replaceAll(/./g, "1\r\n$&\r\n")}0\r\n\r\n`);
+  await ended;
+  wire.close();
+  assert.equal(liar.pieces.join(""), body);
+});
+
 test("HTTP/2: a user who resets a stream without an error, its body unread, while it waits for a connector", async () => {
   const session = await http2();
   const streams = Array.from({ length: 20 }, () => {
