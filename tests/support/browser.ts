@@ -1,0 +1,164 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { TestContext } from "node:test";
+
+/** How long the browser may take to start, and one question to a page may take, milliseconds. */
+const STEP_MS = 60_000;
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-dev-shm-usage",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--remote-debugging-port=0",
+];
+
+/** A page in a headless browser. */
+export interface BrowserPage {
+  /** Goes to `url` and waits until it is loaded. */
+  open(url: string): Promise<void>;
+  /** The value of an expression in the page, a promise's when it has settled; rejects with what the page threw. */
+  evaluate(expression: string): Promise<unknown>;
+  /** Complaints in the page's console so far: errors, failed requests, exceptions. */
+  readonly complaints: readonly string[];
+}
+
+interface Answer {
+  id?: number;
+  method?: string;
+  // deno-lint-ignore no-explicit-any -- the DevTools protocol has many shapes
+  params?: any;
+  // deno-lint-ignore no-explicit-any -- the same
+  result?: any;
+  error?: { message: string };
+}
+
+/** Starts `program` (Chromium) with a profile of its own and opens an empty page; both end with the test. */
+export async function openBrowserPage(t: TestContext, program: string): Promise<BrowserPage> {
+  const profile = await mkdtemp(join(tmpdir(), "sallyport-browser-"));
+  const browser = spawn(program, [...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
+    stdio: ["ignore", "ignore", "pipe"],
+    detached: true,
+  });
+  t.after(async () => {
+    const ended = browser.exitCode !== null || browser.signalCode !== null ? null : once(browser, "exit");
+    // Its processes are one group; those that it started itself must not outlive it.
+    if (ended !== null) process.kill(-browser.pid!, "SIGKILL");
+    await ended;
+    await rm(profile, { recursive: true, force: true, maxRetries: 10 });
+  });
+  const address = await debuggingAddress(browser);
+  const target = await firstPage(new URL(address).host);
+  const page = await DevTools.connect(target);
+  t.after(() => page.close());
+  for (const domain of ["Page", "Runtime", "Log"]) await page.call(`${domain}.enable`);
+  return page;
+}
+
+/** The browser says on standard error where it is to be reached. */
+async function debuggingAddress(browser: ChildProcess): Promise<string> {
+  const lines = createInterface({ input: browser.stderr! });
+  const gone = once(browser, "exit").then(([code]) => {
+    throw new Error(`Cannot start the browser: it ended with ${code}`);
+  });
+  const found = new Promise<string>((resolve) => {
+    lines.on("line", (line) => {
+      const address = /DevTools listening on (ws:\S+)/.exec(line)?.[1];
+      if (address !== undefined) resolve(address);
+    });
+  });
+  gone.catch(() => {});
+  return await inTime(Promise.race([found, gone]), "the browser");
+}
+
+async function firstPage(host: string): Promise<string> {
+  const response = await fetch(`http://${host}/json/list`, { signal: AbortSignal.timeout(STEP_MS) });
+  const targets = await response.json() as { type: string; webSocketDebuggerUrl: string }[];
+  const page = targets.find(({ type }) => type === "page");
+  if (page === undefined) throw new Error("Cannot find a page in the browser");
+  return page.webSocketDebuggerUrl;
+}
+
+/** Rejects when `promise` takes longer than a step may. */
+async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`No answer of ${what} within ${STEP_MS} ms`)), STEP_MS);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** One page's end of the DevTools protocol. */
+class DevTools implements BrowserPage {
+  readonly complaints: string[] = [];
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<number, (answer: Answer) => void>();
+  #loaded: () => void = () => {};
+  #last = 0;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.onmessage = ({ data }) => this.#receive(JSON.parse(String(data)) as Answer);
+  }
+
+  static async connect(url: string): Promise<DevTools> {
+    const socket = new WebSocket(url);
+    await new Promise<void>((resolve, reject) => {
+      socket.onopen = () => resolve();
+      socket.onerror = () => reject(new Error(`Cannot connect to "${url}"`));
+    });
+    return new DevTools(socket);
+  }
+
+  async open(url: string): Promise<void> {
+    const loaded = new Promise<void>((resolve) => this.#loaded = resolve);
+    const { errorText } = await this.call("Page.navigate", { url });
+    if (errorText !== undefined) throw new Error(`Cannot open "${url}": ${errorText}`);
+    await inTime(loaded, url);
+  }
+
+  async evaluate(expression: string): Promise<unknown> {
+    const question = { expression, awaitPromise: true, returnByValue: true };
+    const { result, exceptionDetails } = await this.call("Runtime.evaluate", question);
+    if (exceptionDetails !== undefined) {
+      throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    }
+    return result.value;
+  }
+
+  // deno-lint-ignore no-explicit-any -- the DevTools protocol has many shapes
+  async call(method: string, params: Record<string, unknown> = {}): Promise<any> {
+    const id = ++this.#last;
+    const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve));
+    this.#socket.send(JSON.stringify({ id, method, params }));
+    const { result, error } = await inTime(answered, method);
+    if (error !== undefined) throw new Error(`Cannot ${method}: ${error.message}`);
+    return result;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #receive({ id, method, params, ...answer }: Answer): void {
+    if (id !== undefined) {
+      this.#waiting.get(id)?.(answer);
+      this.#waiting.delete(id);
+    } else if (method === "Page.loadEventFired") {
+      this.#loaded();
+    } else if (method === "Runtime.exceptionThrown") {
+      this.complaints.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
+    } else if (method === "Log.entryAdded" && params.entry.level === "error") {
+      this.complaints.push(`${params.entry.text} ${params.entry.url ?? ""}`);
+    }
+  }
+}
