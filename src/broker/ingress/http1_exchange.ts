@@ -13,8 +13,12 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   readonly #res: ServerResponse;
   readonly #pages: ErrorPages;
   #listensForDrain = false;
-  /** `gathering`: pieces of the body wait for its end or that of this turn, whichever is first, to leave in one call. */
-  #writes: "direct" | "gathering" = "direct";
+  /**
+   * Pieces of the body wait for its end or that of this turn, whichever is first, to leave in one system call. `held`: the
+   * first one, which is mostly the last, too. `corked`: more have come.
+   */
+  #writes: "direct" | "held" | "corked" = "direct";
+  #held: Buffer | null = null;
 
   constructor(
     context: ExchangeContext,
@@ -60,26 +64,46 @@ export class Http1Exchange extends IngressExchange implements Flushable {
 
   protected writeBody(bytes: Buffer): boolean {
     if (this.#writes === "direct") {
-      this.#writes = "gathering";
-      this.#res.cork();
+      this.#writes = "held";
+      this.#held = bytes;
       this.context.turns.add(this);
+      return true;
     }
+    if (this.#writes === "held") {
+      this.#writes = "corked";
+      this.#res.cork();
+      this.#writeHeld();
+    }
+    return this.#write(bytes);
+  }
+
+  flush(): void {
+    if (this.#res.writableEnded) return; // `end` has let go of everything.
+    if (this.#writes === "corked") this.#res.uncork();
+    else this.#writeHeld();
+    this.#writes = "direct";
+  }
+
+  protected writeEnd(trailers: HeaderList): void {
+    if (trailers.length > 0) this.#res.addTrailers(pairs(incomingTrailers(trailers)));
+    if (this.#held === null) this.#res.end();
+    else this.#res.end(this.#held);
+    this.#held = null;
+  }
+
+  #writeHeld(): void {
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.#write(held);
+  }
+
+  #write(bytes: Buffer): boolean {
     if (this.#res.write(bytes)) return true;
     if (!this.#listensForDrain) {
       this.#listensForDrain = true;
       this.#res.on("drain", () => this.userDrained());
     }
     return false;
-  }
-
-  flush(): void {
-    this.#writes = "direct";
-    if (!this.#res.writableEnded) this.#res.uncork(); // `end` has let go of everything.
-  }
-
-  protected writeEnd(trailers: HeaderList): void {
-    if (trailers.length > 0) this.#res.addTrailers(pairs(incomingTrailers(trailers)));
-    this.#res.end();
   }
 
   protected writeError(code: IngressCode): void {

@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 export function resetConnection(socket: Duplex): void {
   // A TLS socket cannot reset; the one below it can.
   const below = (socket as { _parent?: Duplex | null })._parent ?? socket;
-  if (below instanceof Socket && !below.destroyed) below.resetAndDestroy();
+  // One that is being ended would stay open instead: Node answers a reset then with EINVAL.
+  if (below instanceof Socket && !below.destroyed && !below.writableEnded) below.resetAndDestroy();
   socket.destroy();
 }
