@@ -20,6 +20,12 @@ export interface Demo {
 }
 
 /**
+ * Time that exchanges in flight get when the demo stops, milliseconds. The sample's page keeps one open for as long as a
+ * browser shows it, and nobody who pressed Ctrl-C wants to wait for that.
+ */
+const DRAIN = ["--drain-ms", "500"];
+
+/**
  * Runs the demo: starts everything, calls `ready` when an exchange got through, waits until `signal` aborts, stops
  * everything and removes its folder. Rejects, with everything stopped, when a program cannot start or ends unasked.
  */
@@ -47,7 +53,7 @@ export async function runDemo(
   over.throwIfAborted();
 
   progress("Starting the broker");
-  const broker = await startBroker({ dataDir: join(folder, "broker"), signal: over });
+  const broker = await startBroker({ dataDir: join(folder, "broker"), signal: over, args: DRAIN });
   things.defer(() => broker.stop());
   watch(broker.child);
 
@@ -59,7 +65,10 @@ export async function runDemo(
   for (let number = 1; number <= options.connectors; number++) {
     over.throwIfAborted();
     progress(`Enrolling and starting connector ${number} of ${options.connectors}`);
-    const connector = await addConnector(broker, folder, `connector-${number}`, { signal: over });
+    const connector = await addConnector(broker, folder, `connector-${number}`, {
+      signal: over,
+      args: DRAIN,
+    });
     things.defer(() => connector.stop());
     watch(connector.child);
     connectors.push(connector);

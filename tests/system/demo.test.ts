@@ -68,6 +68,18 @@ test("demo: an exchange gets through when its line appears; Ctrl-C ends all proc
   assert.deepEqual(demo.lastOutput.map((line) => JSON.parse(line)), [ready]);
 });
 
+test("demo: Ctrl-C does not wait for a response that never ends, such as the sample page's clock", async (context) => {
+  const { demo, ready } = await startDemo(context);
+  const clock = await fetch(`${ready.publicUrl}clock`);
+  assert.equal(clock.status, 200);
+  const began = performance.now();
+  demo.signal("SIGINT");
+  assert.deepEqual(await demo.exited, { code: 0, signal: null });
+  // A program that does not stop by itself is killed after 10 s.
+  assert.ok(performance.now() - began < 9_000, `took ${performance.now() - began} ms`);
+  await assert.rejects(clock.text());
+});
+
 test("demo: publishes the application at a URL", async (context) => {
   const backend = createServer((request, response) =>
     response.end(`backend saw ${request.url} at ${request.headers.host}`)
