@@ -261,15 +261,19 @@ test("a body in pieces of one byte crosses the tunnel whole and in order", async
 
 test("HTTP/2: a user who resets a stream without an error, its body unread, while it waits for a connector", async () => {
   const session = await http2();
+  const written: Promise<unknown>[] = [];
   const streams = Array.from({ length: 20 }, () => {
     const stream = session.request({ ":method": "POST", ":path": "/lie", ":authority": HOST }, {
       endStream: false,
     });
     stream.on("error", () => {});
-    stream.write(Buffer.alloc(40_000));
+    written.push(new Promise((resolve) => stream.write(Buffer.alloc(40_000), resolve)));
     return stream;
   });
+  await Promise.all(written);
   await until("20 requests wait", async () => await waiting() === 20);
+  // What was sent before has arrived when the answer to this comes.
+  await new Promise((resolve) => session.ping(resolve));
   for (const stream of streams) stream.close(constants.NGHTTP2_NO_ERROR);
   await until("none waits", async () => await waiting() === 0);
   session.destroy();
