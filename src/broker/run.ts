@@ -15,7 +15,6 @@ import { randomUUID } from "node:crypto";
 import { parseListenAddress } from "../platform/listen_address.ts";
 import { createLogging, type Logging } from "../platform/logging.ts";
 import { VERSION } from "../platform/version.ts";
-import { enlargeYoungHeap } from "../platform/young_heap.ts";
 import { formatHostPort } from "../protocol/address.ts";
 import { CreditBudget } from "../tunnel/credit_budget.ts";
 import { FlushQueue } from "../tunnel/flush_queue.ts";
@@ -59,7 +58,6 @@ const DRAIN_CHECK_MS = 20;
 
 /** Runs a broker until the signal is aborted and all is stopped. */
 export async function runBroker(config: BrokerConfiguration, { json, signal }: RunOptions): Promise<void> {
-  enlargeYoungHeap();
   await using stack = new AsyncDisposableStack();
   const logging = createLogging({
     level: config.logLevel,

@@ -10,7 +10,6 @@ import { hostname, release, type } from "node:os";
 import { createLogging } from "../platform/logging.ts";
 import type { LogLevel } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
-import { enlargeYoungHeap } from "../platform/young_heap.ts";
 import { formatHostPort } from "../protocol/address.ts";
 import { OLDEST_PROTOCOL_REVISION, PROTOCOL_REVISION } from "../protocol/messages.ts";
 import { CreditBudget } from "../tunnel/credit_budget.ts";
@@ -42,7 +41,6 @@ export async function runConnector(
   config: ConnectorConfiguration,
   { json, signal }: RunOptions,
 ): Promise<void> {
-  enlargeYoungHeap();
   await using stack = new AsyncDisposableStack();
   const logging = createLogging({
     level: config.logLevel,
