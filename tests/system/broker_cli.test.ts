@@ -167,7 +167,10 @@ test("broker CLI: wrong usage ends with 2, a failure with 1, and says its code",
   await refused(2, "usage_invalid", "log", "session", "maybe");
   await refused(2, "invalid_request", "settings", "set", "--log-level", "loud");
   // In words of the command line, not of the request behind it.
-  assert.match((await cli("settings", "set", "--log-level", "loud")).stderr, /^Error: Cannot use "logLevel": /);
+  assert.match(
+    (await cli("settings", "set", "--log-level", "loud")).stderr,
+    /^Error: Cannot use "logLevel": /,
+  );
   assert.match((await cli("token", "create", "--uses", "-1")).stderr, /^Error: Cannot use --uses "-1": /);
   const wiki = [
     "app",

@@ -30,7 +30,7 @@ test("formatFor gives pages to browsers and problems to programs", () => {
     ["text/*", "html"],
     ["image/png", "problem"],
   ];
-  for (const [accept, format] of cases) assert.equal(formatFor(accept), format, accept);
+  for (const [accept, format] of cases) assert.equal(formatFor(accept), format, String(accept));
 });
 
 test("every code has a response that says its code and the request id, as a page and as a problem", () => {
