@@ -29,7 +29,8 @@ export function createHttp2(handlers: IngressHandlers, limits: IngressLimits): H
     strictSingleValueFields: false,
     maxHeaderListPairs: limits.maxHeaders + PSEUDO_HEADERS,
     settings: {
-      enableConnectProtocol: true,
+      // Offered, browsers would open WebSockets this way and not fall back (RFC 8441); so they come over HTTP/1.1.
+      enableConnectProtocol: false,
       maxConcurrentStreams: limits.maxConcurrentStreams,
       maxHeaderListSize: limits.maxHeaderBytes,
       initialWindowSize: limits.streamWindowBytes,
