@@ -5,6 +5,7 @@ import type { Abort, HeaderList, InformationalHead, RequestHead, ResponseHead } 
 import type { CreditBudget } from "../tunnel/credit_budget.ts";
 import type { FlushQueue } from "../tunnel/flush_queue.ts";
 import { type ExchangeHandler, Lane, type LaneOwner } from "../tunnel/lane.ts";
+import type { Pace } from "../tunnel/pace.ts";
 import type { BackendExchange, BackendFailure, BackendHandler, Backends } from "./backend/port.ts";
 import type { KnownApps } from "./known_apps.ts";
 
@@ -12,6 +13,7 @@ import type { KnownApps } from "./known_apps.ts";
 export interface LaneServerTunnel {
   readonly budget: CreditBudget;
   readonly flushes: FlushQueue;
+  readonly pace: Pace;
   readonly roundTripMs: number;
   readonly backends: Backends;
   readonly apps: KnownApps;
@@ -35,7 +37,7 @@ type Early = Buffer[];
 export class LaneServer implements LaneOwner, ExchangeHandler {
   readonly lane: Lane;
   readonly #tunnel: LaneServerTunnel;
-  /** `waiting` for the configuration; `serving` from the backend; `answered`: what still comes is dropped. */
+  /** `waiting` for the configuration or for its turn; `serving` from the backend; `answered`: what still comes is dropped. */
   #state: "idle" | "waiting" | "serving" | "answered" = "idle";
   #answer: BackendAnswer | null = null;
   #backend: BackendExchange | null = null;
@@ -73,13 +75,15 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     this.#tunnel.laneBusy();
     lane.accept(this);
     this.#state = "waiting";
-    const { apps } = this.#tunnel;
+    const { apps, pace } = this.#tunnel;
     // An app that is not known may be of a group to which this connector was moved: its revisions are others.
-    if (head.revision <= apps.revision && apps.get(head.appId) !== undefined) return this.#serve(head);
+    const isKnown = head.revision <= apps.revision && apps.get(head.appId) !== undefined;
+    if (isKnown && pace.mayBegin()) return this.#serve(head);
     const { exchange } = lane;
     const serve = () => {
       if (lane.exchange === exchange && lane.isSending) this.#serve(head);
     };
+    if (isKnown) return pace.later(serve);
     // Whether the pull failed or not: an app that is not known is refused, as not begun.
     this.#tunnel.pull().then(serve, serve);
   }

@@ -11,6 +11,7 @@ import {
 import { ControlChannel, type Fields } from "../tunnel/control_channel.ts";
 import type { CreditBudget } from "../tunnel/credit_budget.ts";
 import { FlushQueue } from "../tunnel/flush_queue.ts";
+import { Pace, REQUESTS_PER_TURN } from "../tunnel/pace.ts";
 import { Pulse, type PulseTimes } from "../tunnel/pulse.ts";
 import type { Backends } from "./backend/port.ts";
 import type { DialledTunnel } from "./dial.ts";
@@ -48,6 +49,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
   readonly budget: CreditBudget;
   readonly sessionLog: SessionLog;
   readonly flushes: FlushQueue = new FlushQueue();
+  readonly pace: Pace = new Pace(REQUESTS_PER_TURN);
   readonly connectedAt: number = Date.now();
   /** Resolves when the tunnel has ended, with the reason; null when the broker ended it in peace. */
   readonly ended: Promise<Error | null>;

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { ProtocolError } from "../protocol/errors.ts";
-import { FRAME, frameHeader, type FrameKind, TOWARDS_BROKER, TOWARDS_CONNECTOR } from "../protocol/frame.ts";
+import { FRAME, type FrameKind, TOWARDS_BROKER, TOWARDS_CONNECTOR } from "../protocol/frame.ts";
 import { FrameReader, type FrameSink } from "../protocol/frame_reader.ts";
 import {
   type Abort,
@@ -19,16 +19,11 @@ import {
   type RequestHead,
   type ResponseHead,
 } from "../protocol/heads.ts";
-import {
-  ABORT_ANSWER_MS,
-  INITIAL_CREDIT,
-  MAX_DATA_BYTES,
-  MAX_EXCHANGE,
-  MAX_INFORMATIONAL,
-} from "../protocol/limits.ts";
+import { ABORT_ANSWER_MS, MAX_EXCHANGE, MAX_INFORMATIONAL } from "../protocol/limits.ts";
 import { type CreditBudget, Inflow } from "./credit_budget.ts";
 import { ControlError } from "./errors.ts";
 import type { FlushQueue } from "./flush_queue.ts";
+import { Outflow } from "./outflow.ts";
 
 /**
  * Who takes part in one exchange, on either side. After `end` of both directions, or `abort`, no further call comes, and
@@ -90,6 +85,7 @@ export class Lane implements FrameSink {
   readonly #owner: LaneOwner;
   readonly #reader: FrameReader;
   readonly #inflow: Inflow;
+  readonly #outflow: Outflow;
   readonly #lastExchange: number;
   #life: "open" | "closed" = "open";
   /** Our direction: `ending` has everything but its last bytes, which wait for credit. */
@@ -99,13 +95,9 @@ export class Lane implements FrameSink {
   /** Who takes part; null between exchanges and once we have aborted. */
   #handler: ExchangeHandler | null = null;
   #exchange = 0;
-  #credit = 0;
-  /** Data that came before there was credit for it; bounded by `sendData`'s answer being heeded. */
-  #held: Buffer[] = [];
   #trailers: HeaderList = [];
   /** 1xx heads of this exchange. */
   #informationals = 0;
-  #corked = false;
   #answerTimer: NodeJS.Timeout | null = null;
 
   /** `lastExchange`: after the exchange of this number the broker retires the lane. */
@@ -115,6 +107,7 @@ export class Lane implements FrameSink {
     this.#stream = stream;
     this.#owner = owner;
     this.#inflow = new Inflow(owner.budget);
+    this.#outflow = new Outflow(stream, owner.flushes);
     this.#reader = new FrameReader(side === "broker" ? TOWARDS_BROKER : TOWARDS_CONNECTOR, this);
     stream.on("data", (chunk: Buffer) => this.#read(chunk));
     stream.on("drain", () => this.#drained());
@@ -149,8 +142,8 @@ export class Lane implements FrameSink {
     this.#exchange += 1;
     frame.writeUInt32BE(this.#exchange, 4);
     this.#open(handler, follows === "nothing" ? "ended" : "open", "head");
-    if (follows !== "nothing") this.#cork();
-    this.#stream.write(frame);
+    if (follows === "nothing") this.#outflow.write(frame);
+    else this.#outflow.join(frame);
   }
 
   /** Connector's side: who takes part in the exchange that has just begun. */
@@ -168,7 +161,7 @@ export class Lane implements FrameSink {
       return;
     }
     this.#informationals += 1;
-    this.#stream.write(frame);
+    this.#outflow.write(frame);
   }
 
   /** Connector's side: the final head; with `hasBody` false, our direction ends. */
@@ -180,25 +173,20 @@ export class Lane implements FrameSink {
     } catch {
       return this.#tooLarge();
     }
-    if (head.hasBody) this.#cork();
-    this.#stream.write(frame);
-    if (!head.hasBody) this.#endSending();
+    if (head.hasBody) return this.#outflow.join(frame);
+    this.#outflow.write(frame);
+    this.#endSending();
   }
 
   /** Body bytes; they are kept as they are and must not change. False: send no more until `writable`. */
   sendData(bytes: Buffer): boolean {
-    if (this.#sending !== "open") return false;
-    if (this.#held.length > 0) {
-      this.#held.push(bytes);
-      return false;
-    }
-    return this.#writeData(bytes);
+    return this.#sending === "open" && this.#outflow.data(this.#exchange, bytes);
   }
 
   /** Ends our direction once all data is out. */
   sendEnd(trailers: HeaderList): void {
     if (this.#sending !== "open") return;
-    if (this.#held.length > 0) {
+    if (this.#outflow.holds) {
       this.#sending = "ending";
       this.#trailers = trailers;
       return;
@@ -209,7 +197,7 @@ export class Lane implements FrameSink {
     } catch {
       return this.#tooLarge();
     }
-    this.#stream.write(frame);
+    this.#outflow.write(frame);
     this.#endSending();
   }
 
@@ -218,8 +206,8 @@ export class Lane implements FrameSink {
     if (this.#handler === null) return;
     this.#handler = null;
     this.#sending = "ended";
-    this.#held.length = 0;
-    this.#stream.write(encodeAbort(this.#exchange, reason));
+    this.#outflow.drop();
+    this.#outflow.write(encodeAbort(this.#exchange, reason));
     if (this.#receiving === "ended") return this.#finish();
     if (this.#receiving === "closing") return;
     this.#answerTimer = setTimeout(
@@ -232,7 +220,7 @@ export class Lane implements FrameSink {
   consumed(bytes: number): void {
     if (this.#receiving !== "body") return;
     const grant = this.#inflow.consumed(bytes, this.#owner.now(), this.#owner.roundTripMs);
-    if (grant > 0) this.#stream.write(encodeCredit(this.#exchange, grant));
+    if (grant > 0) this.#outflow.write(encodeCredit(this.#exchange, grant));
   }
 
   /** Broker's side: gives up an idle lane in peace. */
@@ -244,12 +232,6 @@ export class Lane implements FrameSink {
   /** Ends the lane at once; an exchange on it is lost. */
   destroy(error: Error): void {
     this.#close(error);
-  }
-
-  /** Lets go of what was held back to leave in one write. */
-  flush(): void {
-    this.#corked = false;
-    this.#stream.uncork();
   }
 
   frame(kind: FrameKind, exchange: number, payload: Buffer): void {
@@ -318,8 +300,8 @@ export class Lane implements FrameSink {
     const answer = this.#sending !== "ended";
     this.#sending = "ended";
     this.#receiving = "closing";
-    this.#held.length = 0;
-    if (answer) this.#stream.write(encodeAbort(this.#exchange, ANSWER));
+    this.#outflow.drop();
+    if (answer) this.#outflow.write(encodeAbort(this.#exchange, ANSWER));
     handler?.abort(reason);
     this.#endReceiving();
   }
@@ -332,48 +314,28 @@ export class Lane implements FrameSink {
     this.#handler = handler;
     this.#sending = sending;
     this.#receiving = receiving;
-    this.#credit = INITIAL_CREDIT;
+    this.#outflow.open();
     this.#informationals = 0;
     if (receiving !== "ended") this.#inflow.open(this.#owner.now());
   }
 
   #credited(bytes: number): void {
     if (this.#sending === "ended") return;
-    this.#credit += bytes;
-    if (this.#credit > MOST_CREDIT) this.#refuse("credit beyond measure");
+    this.#outflow.grant(bytes);
+    if (this.#outflow.credit > MOST_CREDIT) this.#refuse("credit beyond measure");
     this.#drained();
   }
 
   /** Credit or room in the stream came: sends what is held, then asks for more. */
   #drained(): void {
     if (this.#sending === "ended") return;
-    while (this.#held.length > 0) {
-      if (this.#credit === 0 || this.#stream.writableNeedDrain) return;
-      this.#writeData(this.#held.shift()!);
-    }
+    if (!this.#outflow.sendHeld(this.#exchange)) return;
     if (this.#sending === "ending") {
       this.#sending = "open";
       this.sendEnd(this.#trailers);
-    } else if (this.#credit > 0 && !this.#stream.writableNeedDrain) {
+    } else if (this.#outflow.hasRoom) {
       this.#handler?.writable();
     }
-  }
-
-  /** Writes as much as there is credit for, holds the rest in front of what is held. */
-  #writeData(bytes: Buffer): boolean {
-    let at = 0;
-    let room = true;
-    const allowed = Math.min(bytes.length, this.#credit);
-    this.#cork();
-    while (at < allowed) {
-      const length = Math.min(allowed - at, MAX_DATA_BYTES);
-      this.#stream.write(frameHeader(FRAME.data, length, this.#exchange));
-      room = this.#stream.write(length === bytes.length ? bytes : bytes.subarray(at, at + length));
-      at += length;
-    }
-    this.#credit -= allowed;
-    if (at < bytes.length) this.#held.unshift(bytes.subarray(at));
-    return room && this.#credit > 0;
   }
 
   #endSending(): void {
@@ -402,13 +364,6 @@ export class Lane implements FrameSink {
     const exchange = this.#exchange;
     this.#handler?.abort(TOO_LARGE);
     if (this.#exchange === exchange) this.abort(TOO_LARGE);
-  }
-
-  #cork(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#stream.cork();
-    this.#owner.flushes.add(this);
   }
 
   #read(chunk: Buffer): void {
@@ -451,7 +406,7 @@ export class Lane implements FrameSink {
     this.#handler = null;
     this.#sending = "ended";
     this.#receiving = "ended";
-    this.#held.length = 0;
+    this.#outflow.drop();
     const unread = this.#inflow.close();
     if (unread > 0) this.#owner.budget.give(unread);
     if (!this.#stream.destroyed) this.#stream.destroy(error ?? undefined);
