@@ -1,4 +1,5 @@
 import type { AppBackendTls, AppTimeouts } from "../protocol/app.ts";
+import type { AppTraffic } from "./app_traffic.ts";
 
 /** Milliseconds since the epoch. */
 export type Timestamp = number;
@@ -21,7 +22,7 @@ export const DEFAULT_GROUP_ID = "default";
 export const DEFAULT_GROUP_NAME = "Default";
 
 /** What an administrator says of an app. */
-export interface AppSettings {
+export interface AppSettings extends AppTraffic {
   /** Unique, for people. */
   name: string;
   groupId: string;
@@ -54,8 +55,25 @@ export interface ConnectorRecord extends StoredRecord {
   /** Serial number of its newest certificate, lower-case hex. */
   certificateSerial: string;
   certificateNotAfter: Timestamp;
-  /** SHA-256 of its public key (SPKI, DER), lower-case hex: the same key asking twice is the same connector. */
+  /** SHA-256 of the public key (SPKI, DER) that it registered with, lower-case hex: the same key asking twice is the same connector. */
   publicKeySha256: string;
+}
+
+/** A certificate issued to a connector. Only one that is on record and not revoked opens a tunnel. */
+export interface CertificateRecord {
+  /** Lower-case hex. */
+  serial: string;
+  /** The connector may be gone. */
+  connectorId: string;
+  issuedAt: Timestamp;
+  notBefore: Timestamp;
+  notAfter: Timestamp;
+  /** SHA-256 of the public key (SPKI, DER), lower-case hex. */
+  publicKeySha256: string;
+  /** When a tunnel was first opened with it. */
+  usedAt: Timestamp | null;
+  revokedAt: Timestamp | null;
+  revocationReason: string | null;
 }
 
 /** A permission to enrol; the secret itself is never stored, only its SHA-256. */
@@ -66,6 +84,12 @@ export interface EnrolmentToken extends StoredRecord {
   maxUses: number;
   uses: number;
   revokedAt: Timestamp | null;
+  /** The only machine that may use it, by the name it gives; null: any. */
+  machineName: string | null;
+  /** CIDR networks that it may be used from; empty: any. */
+  networks: readonly string[];
+  /** The connector that it lets register again, with its id and group; null: it makes new connectors. */
+  connectorId: string | null;
 }
 
 /** A bearer token of the admin API; only its SHA-256 is stored. */
@@ -83,6 +107,12 @@ export interface Settings {
   desiredConnectorVersion: string;
   sessionLog: boolean;
   logLevel: "debug" | "info" | "warn" | "error";
+  /** Whether a connector whose certificate expired while it was off may get a new one by proving its old key. */
+  reenrolment: boolean;
+  /** Days after the end of its certificate within which it may. */
+  reenrolmentGraceDays: number;
+  /** Whether two processes (instances) may have tunnels with one connector's identity at once. */
+  sharedIdentity: "allow" | "refuse";
 }
 
 /** Who did something, for the audit table. */

@@ -1,5 +1,10 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
-import { certificateFingerprint, readCertificates, validity } from "../../platform/certificate.ts";
+import {
+  certificateFingerprint,
+  publicKeySha256,
+  readCertificates,
+  validity,
+} from "../../platform/certificate.ts";
 import type { Log } from "../../platform/log.ts";
 import { createCertificate } from "../../platform/x509.ts";
 import { lifetime } from "./authority.ts";
@@ -15,7 +20,10 @@ export interface IssuedCertificate {
   /** Lower-case hex. */
   serial: string;
   /** Milliseconds since the epoch. */
+  notBefore: number;
   notAfter: number;
+  /** SHA-256 of the public key (SPKI, DER), lower-case hex. */
+  publicKeySha256: string;
 }
 
 /** The broker's certificate authority. Dispose it to stop the renewal of the broker's own certificates. */
@@ -135,7 +143,8 @@ class FileCa implements Ca {
     return {
       pem: leaf + issuing.pem,
       serial: certificate.serialNumber.toLowerCase(),
-      notAfter: validity(certificate).notAfter,
+      ...validity(certificate),
+      publicKeySha256: publicKeySha256(certificate.publicKey),
     };
   }
 

@@ -103,7 +103,10 @@ function refusalOf(error: unknown): EnrolmentRefusal {
   if (error instanceof EnrolmentFormatError) {
     return new EnrolmentRefusal("request_invalid", 400, error.message);
   }
-  if (error instanceof TokenRefusedError) {
+  if (
+    error instanceof TokenRefusedError ||
+    (error instanceof StoreError && error.code === "certificate_revoked")
+  ) {
     return new EnrolmentRefusal(error.code as EnrolmentRefusal["code"], 403, error.message);
   }
   if (error instanceof StoreError && error.retryable) {

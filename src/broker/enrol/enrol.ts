@@ -11,7 +11,7 @@ import { enrolmentSecretSha256 } from "./secret.ts";
 
 /** What enrolment needs of the rest of the broker. */
 export interface EnrolmentParts {
-  store: Pick<Store, "enrolConnector" | "connectorCertificate" | "setConnectorCertificate">;
+  store: Pick<Store, "enrolConnector" | "certificateForKey" | "setConnectorCertificate">;
   ca: Pick<Ca, "issueConnectorCertificate" | "trustAnchors">;
   /** `host:port` that connectors are to dial; a function where it is known only once the listener is bound. */
   brokerAddress: string | (() => string);
@@ -65,17 +65,18 @@ export class Enrolment {
   }
 
   #certificateOnce({ id }: ConnectorRecord, key: RequestedKey): Promise<string> {
-    const begun = this.#issuing.get(id);
+    const name = `${id} ${key.sha256}`;
+    const begun = this.#issuing.get(name);
     if (begun !== undefined) return begun;
-    const certificate = this.#certificate(id, key).finally(() => this.#issuing.delete(id));
-    this.#issuing.set(id, certificate);
+    const certificate = this.#certificate(id, key).finally(() => this.#issuing.delete(name));
+    this.#issuing.set(name, certificate);
     return certificate;
   }
 
   /** The stored certificate where there is a good one (its answer was lost), else a new one, on disk before it is given. */
   async #certificate(id: string, key: RequestedKey): Promise<string> {
     const { store, ca, clock } = this.#parts;
-    const stored = await store.connectorCertificate(id);
+    const stored = await store.certificateForKey(id, key.sha256);
     if (stored !== null && validity(readCertificates(stored)[0]).notAfter > clock.now()) return stored;
     const issued = await ca.issueConnectorCertificate(id, key.publicKey);
     await store.setConnectorCertificate(id, issued);

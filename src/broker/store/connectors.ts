@@ -49,7 +49,10 @@ export function connectorCalls(
       database.write(async ({ db, now, audit, notify }) => {
         const row = await connectorRow(db, id);
         checkVersion("connector", row, expectedVersion);
-        await db.updateTable("certificates").set({ revoked_at: now }).where("connector_id", "=", id)
+        await db.updateTable("certificates").set({
+          revoked_at: now,
+          revocation_reason: "the connector was deleted",
+        }).where("connector_id", "=", id)
           .where("revoked_at", "is", null).execute();
         await db.deleteFrom("connectors").where("id", "=", id).execute();
         await audit(actor, "connector.delete", id, { machineName: row.machine_name, groupId: row.group_id });
@@ -66,6 +69,9 @@ export function connectorCalls(
           machine_name: seen.machineName ?? row.machine_name,
           os: seen.os ?? row.os,
         }).where("id", "=", id).execute();
+        if (seen.certificateSerial === undefined) return;
+        await db.updateTable("certificates").set({ used_at: seen.at })
+          .where("serial", "=", seen.certificateSerial).where("used_at", "is", null).execute();
       }),
   };
 }

@@ -1,10 +1,11 @@
 import type { Actor, EnrolmentToken, Timestamp } from "../model.ts";
+import { parseCidrList } from "../listener/address.ts";
 import { toConnector } from "./connectors.ts";
 import type { Database, Queries } from "./database.ts";
 import { notFound, TokenRefusedError } from "./errors.ts";
 import { groupRow } from "./groups.ts";
 import { rowsToAsk, toPage } from "./page.ts";
-import type { Store } from "./port.ts";
+import type { NewConnector, Store } from "./port.ts";
 import { newRecord, nextVersion, toRecord } from "./record.ts";
 import type { ConnectorTable, EnrolmentTokenTable } from "./schema.ts";
 
@@ -29,8 +30,12 @@ export function enrolmentCalls(
 
     getEnrolmentToken: (id) => database.read(async (db) => toToken(await tokenRow(db, id))),
 
-    createEnrolmentToken: (actor, { description, groupId, expiresAt, maxUses, secretSha256 }) =>
+    createEnrolmentToken: (actor, { description, expiresAt, maxUses, secretSha256, ...token }) =>
       database.write(async ({ db, now, createId, audit }) => {
+        const { machineName = null, networks = [], connectorId = null } = token;
+        const groupId = connectorId === null
+          ? token.groupId
+          : (await boundConnector(db, connectorId)).group_id;
         await groupRow(db, groupId);
         const row: EnrolmentTokenTable = {
           ...newRecord(createId(), now),
@@ -41,9 +46,20 @@ export function enrolmentCalls(
           uses: 0,
           revoked_at: null,
           secret_sha256: secretSha256,
+          machine_name: machineName,
+          networks: JSON.stringify(networks),
+          connector_id: connectorId,
         };
         await db.insertInto("enrolment_tokens").values(row).execute();
-        await audit(actor, "token.create", row.id, { description, groupId, expiresAt, maxUses });
+        await audit(actor, "token.create", row.id, {
+          description,
+          groupId,
+          expiresAt,
+          maxUses,
+          ...(machineName === null ? {} : { machineName }),
+          ...(networks.length === 0 ? {} : { networks }),
+          ...(connectorId === null ? {} : { connectorId }),
+        });
         return toToken(row);
       }),
 
@@ -60,11 +76,46 @@ export function enrolmentCalls(
     enrolConnector: (secretSha256, connector, now) =>
       database.write(async ({ db, createId, audit, notify }) => {
         const token = await liveToken(db, secretSha256, now);
+        checkBounds(token, connector);
         const known = await db.selectFrom("connectors").selectAll()
           .where("public_key_sha256", "=", connector.publicKeySha256).executeTakeFirst();
         if (known?.enrolment_token_id === token.id) return toConnector(known);
         checkUsesLeft(token);
-        if (known !== undefined) return toConnector(known);
+        const { connector_id } = token;
+        if (known !== undefined && (connector_id === null || known.id === connector_id)) {
+          return toConnector(known);
+        }
+        const use = () =>
+          db.updateTable("enrolment_tokens").set({ uses: token.uses + 1, ...nextVersion(token, now) })
+            .where("id", "=", token.id).execute();
+
+        if (connector_id !== null) {
+          const before = await boundConnector(db, connector_id);
+          const after: ConnectorTable = {
+            ...before,
+            ...nextVersion(before, now),
+            machine_name: connector.machineName,
+            os: connector.os,
+            software_version: connector.softwareVersion,
+            external_ip: connector.externalIp,
+            public_key_sha256: connector.publicKeySha256,
+            enrolment_token_id: token.id,
+          };
+          await db.updateTable("connectors").set(after).where("id", "=", connector_id).execute();
+          const revoked = await db.updateTable("certificates")
+            .set({ revoked_at: now, revocation_reason: "the connector registered again" })
+            .where("connector_id", "=", connector_id).where("revoked_at", "is", null).returning("serial")
+            .execute();
+          await use();
+          const { machineName } = connector;
+          const who: Actor = { kind: "connector", id: connector_id, address: connector.externalIp };
+          await audit(who, "connector.register_again", connector_id, { tokenId: token.id, machineName });
+          notify({ kind: "connector", id: connector_id, what: "updated" });
+          for (const { serial } of revoked) {
+            notify({ kind: "certificate", serial, connectorId: connector_id, what: "revoked" });
+          }
+          return toConnector(after);
+        }
 
         const row: ConnectorTable = {
           ...newRecord(createId(), now),
@@ -81,8 +132,7 @@ export function enrolmentCalls(
           enrolment_token_id: token.id,
         };
         await db.insertInto("connectors").values(row).execute();
-        await db.updateTable("enrolment_tokens").set({ uses: token.uses + 1, ...nextVersion(token, now) })
-          .where("id", "=", token.id).execute();
+        await use();
         const actor: Actor = { kind: "connector", id: row.id, address: connector.externalIp };
         const { machineName, os, softwareVersion } = connector;
         const details = { tokenId: token.id, groupId: token.group_id, machineName, os, softwareVersion };
@@ -113,6 +163,37 @@ async function liveToken(db: Queries, secretSha256: string, now: Timestamp): Pro
   return token;
 }
 
+/** The connector that a token is bound to. Throws `connector_unknown`. */
+async function boundConnector(db: Queries, id: string): Promise<ConnectorTable> {
+  const row = await db.selectFrom("connectors").selectAll().where("id", "=", id).executeTakeFirst();
+  if (row === undefined) {
+    throw new TokenRefusedError(
+      "connector_unknown",
+      `Cannot register connector "${id}" again: it does not exist`,
+    );
+  }
+  return row;
+}
+
+function checkBounds(token: EnrolmentTokenTable, { machineName, externalIp }: NewConnector): void {
+  const { id, machine_name: wanted } = token;
+  const networks: string[] = JSON.parse(token.networks);
+  if (networks.length > 0 && !parseCidrList(networks).contains(externalIp)) {
+    throw new TokenRefusedError(
+      "token_wrong_network",
+      `Cannot enrol: token "${id}" may not be used from address "${externalIp}"`,
+      id,
+    );
+  }
+  if (wanted !== null && wanted.toLowerCase() !== machineName.toLowerCase()) {
+    throw new TokenRefusedError(
+      "token_wrong_machine",
+      `Cannot enrol: token "${id}" is for another machine than "${machineName}"`,
+      id,
+    );
+  }
+}
+
 function checkUsesLeft({ id, uses, max_uses }: EnrolmentTokenTable): void {
   if (uses < max_uses) return;
   throw new TokenRefusedError(
@@ -131,5 +212,8 @@ function toToken(row: EnrolmentTokenTable): EnrolmentToken {
     maxUses: row.max_uses,
     uses: row.uses,
     revokedAt: row.revoked_at,
+    machineName: row.machine_name,
+    networks: JSON.parse(row.networks),
+    connectorId: row.connector_id,
   };
 }

@@ -13,6 +13,10 @@ export const STORE_CODES = [
   "token_expired",
   "token_used",
   "token_revoked",
+  "token_wrong_machine",
+  "token_wrong_network",
+  "connector_unknown",
+  "certificate_revoked",
   "store_unavailable",
   "store_damaged",
   "store_failed",
@@ -26,7 +30,14 @@ export const STORE_CODES = [
 export type StoreCode = (typeof STORE_CODES)[number];
 
 /** Codes with which an enrolment token is refused. */
-export type TokenCode = "token_unknown" | "token_expired" | "token_used" | "token_revoked";
+export type TokenCode =
+  | "token_unknown"
+  | "token_expired"
+  | "token_used"
+  | "token_revoked"
+  | "token_wrong_machine"
+  | "token_wrong_network"
+  | "connector_unknown";
 
 /** The store cannot do what was asked; nothing was applied. `retryable` for `store_unavailable`. */
 export class StoreError extends SallyportError<StoreCode> {

@@ -68,4 +68,22 @@ export const MIGRATIONS: readonly Migration[] = [
          details TEXT NOT NULL) STRICT`,
     ],
   },
+  {
+    id: 2,
+    name: "how an app's requests are treated",
+    statements: [`ALTER TABLE apps ADD COLUMN traffic TEXT NOT NULL DEFAULT '{}'`],
+  },
+  {
+    id: 3,
+    name: "certificates one by one, tokens for one machine or network",
+    statements: [
+      `ALTER TABLE certificates ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0`,
+      `ALTER TABLE certificates ADD COLUMN public_key_sha256 TEXT NOT NULL DEFAULT ''`,
+      `ALTER TABLE certificates ADD COLUMN used_at INTEGER`,
+      `ALTER TABLE certificates ADD COLUMN revocation_reason TEXT`,
+      `ALTER TABLE enrolment_tokens ADD COLUMN machine_name TEXT`,
+      `ALTER TABLE enrolment_tokens ADD COLUMN networks TEXT NOT NULL DEFAULT '[]'`,
+      `ALTER TABLE enrolment_tokens ADD COLUMN connector_id TEXT`,
+    ],
+  },
 ];

@@ -4,6 +4,7 @@ import type {
   App,
   AppSettings,
   AuditEntry,
+  CertificateRecord,
   ConnectorRecord,
   EnrolmentToken,
   Group,
@@ -28,6 +29,7 @@ export type Change =
   | { kind: "apps"; groupIds: readonly string[] }
   | { kind: "groups" }
   | { kind: "connector"; id: string; what: "created" | "updated" | "deleted" }
+  | { kind: "certificate"; serial: string; connectorId: string; what: "revoked" }
   | { kind: "settings" };
 
 /**
@@ -52,13 +54,24 @@ export interface NewConnector {
   publicKeySha256: string;
 }
 
+/** A certificate just issued. */
+export interface NewCertificate {
+  serial: string;
+  notBefore: Timestamp;
+  notAfter: Timestamp;
+  publicKeySha256: string;
+  /** Leaf and what leads to the root. */
+  pem: string;
+}
+
 /**
  * The broker's memory. Every mutating call is one transaction with its audit entry, and resolves when it is on disk.
  * A change that changes nothing (the same values, revoked again) is answered with the record as it is: no new version,
  * no audit entry. Errors are `StoreError` with codes `not_found`, `version_conflict`, `name_taken`, `url_taken`,
  * `group_not_empty`, `group_undeletable`, `value_invalid` (a cursor or URL that cannot be read), `store_unavailable`
  * (retryable; nothing was applied), `store_damaged`, `store_failed`; enrolment: `TokenRefusedError` with codes
- * `token_unknown`, `token_expired`, `token_used`, `token_revoked`. `expectedVersion` undefined means "whatever it is".
+ * `token_unknown`, `token_expired`, `token_used`, `token_revoked`, `token_wrong_machine`, `token_wrong_network`,
+ * `connector_unknown`. `expectedVersion` undefined means "whatever it is".
  */
 export interface Store {
   listGroups(query: PageQuery): Promise<Page<Group>>;
@@ -93,7 +106,15 @@ export interface Store {
    */
   noteConnectorSeen(
     id: string,
-    seen: { at: Timestamp; externalIp?: string; softwareVersion?: string; machineName?: string; os?: string },
+    seen: {
+      at: Timestamp;
+      externalIp?: string;
+      softwareVersion?: string;
+      machineName?: string;
+      os?: string;
+      /** The certificate that the tunnel was opened with. */
+      certificateSerial?: string;
+    },
   ): Promise<void>;
 
   listEnrolmentTokens(query: PageQuery): Promise<Page<EnrolmentToken>>;
@@ -106,21 +127,45 @@ export interface Store {
       expiresAt: Timestamp;
       maxUses: number;
       secretSha256: string;
+      machineName?: string | null;
+      networks?: readonly string[];
+      /** `connector_unknown` where there is none with this id; its group is the token's then. */
+      connectorId?: string | null;
     },
   ): Promise<EnrolmentToken>;
   revokeEnrolmentToken(actor: Actor, id: string): Promise<EnrolmentToken>;
   /**
    * Uses a token once and makes the connector, together or not at all. The same `publicKeySha256` again with a token
    * that is neither revoked nor expired (an answer was lost) gives the connector made before and takes no further use.
+   * A token bound to a connector gives that one, with the new key; what was issued to it before is revoked.
    */
   enrolConnector(secretSha256: string, connector: NewConnector, now: Timestamp): Promise<ConnectorRecord>;
-  /** Records the certificate issued to a connector. */
+  /**
+   * Records a certificate issued to a connector: before it is given away. `vouchedBy` is the serial number of the one
+   * whose key asked: `certificate_revoked` where it has been revoked meanwhile.
+   */
   setConnectorCertificate(
     id: string,
-    certificate: { serial: string; notAfter: Timestamp; pem: string },
+    certificate: NewCertificate,
+    vouchedBy?: string,
   ): Promise<void>;
   /** The newest certificate issued to a connector, PEM; null before the first. */
   connectorCertificate(id: string): Promise<string | null>;
+  /**
+   * The newest certificate issued to a connector for this key, PEM; null where there is none. Throws `certificate_revoked`
+   * where one for this key was revoked: the key is worth nothing then.
+   */
+  certificateForKey(id: string, publicKeySha256: string): Promise<string | null>;
+  /** A certificate with its PEM, of connectors that are gone, too; null where none has this serial number. */
+  findCertificate(serial: string): Promise<CertificateRecord & { pem: string } | null>;
+  /** True where a tunnel was opened with a certificate that the connector got after this one. */
+  isSuperseded(serial: string): Promise<boolean>;
+  /** In order of serial number. */
+  listCertificates(
+    query: PageQuery & { connectorId?: string; revoked?: boolean },
+  ): Promise<Page<CertificateRecord>>;
+  /** Revokes one certificate; its connector may have others. */
+  revokeCertificate(actor: Actor, serial: string, reason: string): Promise<CertificateRecord>;
 
   listAdminTokens(query: PageQuery): Promise<Page<AdminToken>>;
   getAdminToken(id: string): Promise<AdminToken>;

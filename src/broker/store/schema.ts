@@ -30,6 +30,8 @@ export interface AppTable extends RecordColumns {
   /** JSON. */
   timeouts: string;
   backend_tls: string;
+  /** JSON of `AppTraffic`; what it lacks has its default. */
+  traffic: string;
   revision: number;
 }
 
@@ -66,9 +68,15 @@ export interface CertificateTable {
   serial: string;
   connector_id: string;
   issued_at: number;
+  not_before: number;
   not_after: number;
   pem: string;
+  /** Of the key that it was issued for; empty for those issued before this was recorded. */
+  public_key_sha256: string;
+  /** When a tunnel was first opened with it. */
+  used_at: number | null;
   revoked_at: number | null;
+  revocation_reason: string | null;
 }
 
 export interface EnrolmentTokenTable extends RecordColumns {
@@ -79,6 +87,12 @@ export interface EnrolmentTokenTable extends RecordColumns {
   uses: number;
   revoked_at: number | null;
   secret_sha256: string;
+  /** Null: any machine. */
+  machine_name: string | null;
+  /** JSON array of CIDR networks; empty: from anywhere. */
+  networks: string;
+  /** The connector that it lets register again; null: it makes new ones. */
+  connector_id: string | null;
 }
 
 export interface AdminTokenTable extends RecordColumns {

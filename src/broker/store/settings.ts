@@ -10,6 +10,9 @@ export const DEFAULT_SETTINGS: Settings = {
   desiredConnectorVersion: "",
   sessionLog: false,
   logLevel: "info",
+  reenrolment: true,
+  reenrolmentGraceDays: 90,
+  sharedIdentity: "allow",
 };
 
 /** The store's calls for settings that may change while the broker runs. */

@@ -38,6 +38,10 @@ export const REGISTRATION_CODES = [
   "token_expired",
   "token_used",
   "token_revoked",
+  "token_wrong_machine",
+  "token_wrong_network",
+  "connector_unknown",
+  "certificate_revoked",
   "csr_invalid",
   "connector_disabled",
   "source_limited",
@@ -56,3 +60,9 @@ export class RegistrationError extends SallyportError<RegistrationCode> {
     super(code, message, options);
   }
 }
+
+/** Codes of `RenewalError`. */
+export const RENEWAL_CODES = ["renewal_answer_invalid", "renewal_no_tunnel", "trust_refused"] as const;
+
+/** A certificate could not be renewed, or trust anchors not be taken over; what was in use stays so. */
+export class RenewalError extends SallyportError<(typeof RENEWAL_CODES)[number]> {}

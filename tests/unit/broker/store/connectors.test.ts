@@ -58,13 +58,21 @@ test("connectors: what a tunnel shows is noted, without a new version or an audi
   assert.equal((await store.createGroup(ADMIN, "After a note that failed")).version, 1);
 });
 
+const certificate = (serial: string, notAfter: number, pem: string) => ({
+  serial,
+  notBefore: 0,
+  notAfter,
+  pem,
+  publicKeySha256: `key of ${serial}`,
+});
+
 test("connectors: the newest certificate is the one given", async (t) => {
   const { store, clock, changes } = await temporaryStore(t);
   const { connector } = await enrolOne(store, clock);
   changes.length = 0;
   assert.equal(await store.connectorCertificate(connector.id), null);
-  await store.setConnectorCertificate(connector.id, { serial: "0a", notAfter: clock.time + 10, pem: "ONE" });
-  await store.setConnectorCertificate(connector.id, { serial: "0b", notAfter: clock.time + 20, pem: "TWO" });
+  await store.setConnectorCertificate(connector.id, certificate("0a", clock.time + 10, "ONE"));
+  await store.setConnectorCertificate(connector.id, certificate("0b", clock.time + 20, "TWO"));
   assert.equal(await store.connectorCertificate(connector.id), "TWO");
   const now = await store.getConnector(connector.id);
   assert.deepEqual([now.certificateSerial, now.certificateNotAfter, now.version], ["0b", clock.time + 20, 3]);
@@ -73,14 +81,13 @@ test("connectors: the newest certificate is the one given", async (t) => {
   assert.deepEqual(entry!.actor, { kind: "connector", id: connector.id });
   assert.deepEqual(entry!.details, { serial: "0b", notAfter: clock.time + 20 });
   await assert.rejects(store.connectorCertificate("x"), { code: "not_found" });
-  const certificate = { serial: "0c", notAfter: 1, pem: "X" };
-  await assert.rejects(store.setConnectorCertificate("x", certificate), { code: "not_found" });
+  await assert.rejects(store.setConnectorCertificate("x", certificate("0c", 1, "X")), { code: "not_found" });
 });
 
 test("connectors: a deleted one is gone, and its key may enrol anew", async (t) => {
   const { store, clock, changes } = await temporaryStore(t);
   const { connector, secretSha256 } = await enrolOne(store, clock);
-  await store.setConnectorCertificate(connector.id, { serial: "0a", notAfter: clock.time + 10, pem: "ONE" });
+  await store.setConnectorCertificate(connector.id, certificate("0a", clock.time + 10, "ONE"));
   await assert.rejects(store.deleteConnector(ADMIN, connector.id, 1), { code: "version_conflict" });
   await store.deleteConnector(ADMIN, connector.id, 2);
   assert.deepEqual(changes.at(-1), { kind: "connector", id: connector.id, what: "deleted" });

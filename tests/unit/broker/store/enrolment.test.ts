@@ -17,7 +17,17 @@ test("enrolment tokens: create, get, list, revoke; the secret's hash appears now
   const made = await store.createEnrolmentToken(ADMIN, { ...settings, secretSha256 });
   const { description, groupId, expiresAt, maxUses } = settings;
   const record = { id: made.id, version: 1, createdAt: clock.time, updatedAt: clock.time };
-  assert.deepEqual(made, { ...record, description, groupId, expiresAt, maxUses, uses: 0, revokedAt: null });
+  const unbound = { machineName: null, networks: [], connectorId: null };
+  assert.deepEqual(made, {
+    ...record,
+    description,
+    groupId,
+    expiresAt,
+    maxUses,
+    uses: 0,
+    revokedAt: null,
+    ...unbound,
+  });
   assert.deepEqual(await store.getEnrolmentToken(made.id), made);
   assert.deepEqual((await store.listEnrolmentTokens({ limit: 1 })).items, [made]);
   clock.time += 4;
@@ -115,4 +125,43 @@ test("enrolment: of many at once exactly as many get in as the token allows", as
     if (result.status === "rejected") assert.equal(result.reason.code, "token_used");
   }
   assert.equal((await store.listConnectors({ limit: 100 })).items.length, 5);
+});
+
+test("enrolment: a token for one machine and network is refused elsewhere and takes no use there", async (t) => {
+  const { store } = await temporaryStore(t);
+  const bounds = { machineName: "Host-A", networks: ["198.51.100.0/24", "2001:db8::/32"] };
+  const token = await store.createEnrolmentToken(ADMIN, { ...settings, maxUses: 3, ...bounds });
+  assert.deepEqual([token.machineName, token.networks], [bounds.machineName, bounds.networks]);
+  const enrol = (more: object) => store.enrolConnector("s", { ...newConnector("a"), ...more }, 1);
+  await assert.rejects(enrol({ externalIp: "203.0.113.7" }), { code: "token_wrong_network" });
+  await assert.rejects(enrol({ externalIp: "" }), { code: "token_wrong_network" });
+  await assert.rejects(enrol({ machineName: "host-b" }), { code: "token_wrong_machine" });
+  assert.equal((await store.getEnrolmentToken(token.id)).uses, 0);
+  await enrol({ externalIp: "::ffff:198.51.100.9" });
+  assert.equal((await store.getEnrolmentToken(token.id)).uses, 1);
+});
+
+test("enrolment: a token bound to a connector brings it back with its id and group, and ends what it had", async (t) => {
+  const { store, clock, changes } = await temporaryStore(t);
+  const { id: groupId } = await store.createGroup(ADMIN, "Branch");
+  const { connector } = await enrolOne(store, clock, "a", groupId);
+  const certificate = { serial: "0a", notBefore: 0, notAfter: 9_000, publicKeySha256: "k", pem: "ONE" };
+  await store.setConnectorCertificate(connector.id, certificate);
+  const token = await store.createEnrolmentToken(ADMIN, { ...settings, connectorId: connector.id });
+  assert.deepEqual([token.connectorId, token.groupId], [connector.id, groupId]);
+  const back = await store.enrolConnector("s", newConnector("b"), 1);
+  assert.deepEqual([back.id, back.groupId], [connector.id, groupId]);
+  assert.equal(back.publicKeySha256, newConnector("b").publicKeySha256);
+  assert.notEqual((await store.findCertificate("0a"))!.revokedAt, null);
+  const revoked = { kind: "certificate", serial: "0a", connectorId: connector.id, what: "revoked" };
+  assert.deepEqual(changes.at(-1), revoked);
+  assert.deepEqual(await store.enrolConnector("s", newConnector("b"), 2), back, "a lost answer");
+  await assert.rejects(store.enrolConnector("s", newConnector("c"), 2), { code: "token_used" });
+
+  await store.createEnrolmentToken(ADMIN, { ...settings, secretSha256: "late", connectorId: connector.id });
+  await store.deleteConnector(ADMIN, connector.id);
+  await assert.rejects(store.enrolConnector("late", newConnector("d"), 1), { code: "connector_unknown" });
+  await assert.rejects(store.createEnrolmentToken(ADMIN, { ...settings, connectorId: "x" }), {
+    code: "connector_unknown",
+  });
 });
