@@ -14,10 +14,10 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   readonly #pages: ErrorPages;
   #listensForDrain = false;
   /**
-   * Pieces of the body wait for its end or that of this turn, whichever is first, to leave in one system call. `held`: the
-   * first one, which is mostly the last, too. `corked`: more have come.
+   * The head and pieces of the body wait for its end or that of this turn, whichever is first, to leave in one system call.
+   * `head`: nothing but the head. `held`: the first piece, which is mostly the last, too. `corked`: more have come.
    */
-  #writes: "direct" | "held" | "corked" = "direct";
+  #writes: "direct" | "head" | "held" | "corked" = "direct";
   #held: Buffer | null = null;
 
   constructor(
@@ -60,13 +60,17 @@ export class Http1Exchange extends IngressExchange implements Flushable {
 
   protected writeHead(head: ResponseHead): void {
     this.#res.writeHead(head.status, head.reason, incomingHeaders(head.headers, this));
+    if (!head.hasBody) return;
+    // Node keeps a head until there is a body, which of a stream of events may come much later.
+    this.#writes = "head";
+    this.context.turns.add(this);
   }
 
   protected writeBody(bytes: Buffer): boolean {
-    if (this.#writes === "direct") {
+    if (this.#writes === "direct" || this.#writes === "head") {
+      if (this.#writes === "direct") this.context.turns.add(this);
       this.#writes = "held";
       this.#held = bytes;
-      this.context.turns.add(this);
       return true;
     }
     if (this.#writes === "held") {
@@ -80,6 +84,7 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   flush(): void {
     if (this.#res.writableEnded) return; // `end` has let go of everything.
     if (this.#writes === "corked") this.#res.uncork();
+    else if (this.#writes === "head") this.#res.flushHeaders();
     else this.#writeHeld();
     this.#writes = "direct";
   }
