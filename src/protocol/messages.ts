@@ -1,8 +1,10 @@
 import type { ConnectorApp } from "./app.ts";
 import { ProtocolError } from "./errors.ts";
+import { count, flag, isCount, isRecord, list, refuse, text, texts } from "./fields.ts";
 import { FRAME } from "./frame.ts";
 import { FRAME_HEADER_BYTES, MAX_MESSAGE_BYTES } from "./limits.ts";
 import { packFrame, unpack } from "./message_pack.ts";
+import { parseApp } from "./parse_app.ts";
 
 /** Newest protocol revision that this software speaks, and the oldest that it still serves. */
 export const PROTOCOL_REVISION = 1;
@@ -138,72 +140,4 @@ export function parseConfigPart(value: Record<string, unknown>): ConfigPart {
 /** Reads the answer to `version.poll`. */
 export function parseVersionAnswer(value: Record<string, unknown>): VersionAnswer {
   return { latest: text(value, "latest", 64), desired: text(value, "desired", 64) };
-}
-
-function parseApp(value: unknown): ConnectorApp {
-  if (!isRecord(value)) refuse("app: not a map");
-  const timeouts = record(value, "timeouts");
-  const tls = record(value, "tls");
-  return {
-    id: text(value, "id", 64),
-    revision: count(value, "revision"),
-    origin: text(value, "origin", 2048),
-    timeouts: {
-      connectMs: count(timeouts, "connectMs"),
-      responseHeadMs: count(timeouts, "responseHeadMs"),
-      idleMs: count(timeouts, "idleMs"),
-    },
-    tls: {
-      validate: flag(tls, "validate"),
-      ...(tls.ca === undefined ? {} : { ca: text(tls, "ca", MAX_MESSAGE_BYTES) }),
-      ...(tls.serverName === undefined ? {} : { serverName: text(tls, "serverName", 255) }),
-    },
-  };
-}
-
-function refuse(what: string): never {
-  throw new ProtocolError(`Cannot read ${what}`);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) &&
-    !(value instanceof Uint8Array);
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function record(of: Record<string, unknown>, name: string): Record<string, unknown> {
-  const value = of[name];
-  return isRecord(value) ? value : refuse(`${name}: not a map`);
-}
-
-function list(of: Record<string, unknown>, name: string): unknown[] {
-  const value = of[name];
-  return Array.isArray(value) ? value : refuse(`${name}: not a list`);
-}
-
-function text(of: Record<string, unknown>, name: string, most: number): string {
-  const value = of[name];
-  if (typeof value !== "string" || value.length > most) {
-    refuse(`${name}: not text of at most ${most} characters`);
-  }
-  return value;
-}
-
-function texts(of: Record<string, unknown>, name: string): string[] {
-  const values = list(of, name);
-  for (const value of values) if (typeof value !== "string") refuse(`${name}: not a list of texts`);
-  return values as string[];
-}
-
-function count(of: Record<string, unknown>, name: string): number {
-  const value = of[name];
-  return isCount(value) ? value : refuse(`${name}: not a count`);
-}
-
-function flag(of: Record<string, unknown>, name: string): boolean {
-  const value = of[name];
-  return typeof value === "boolean" ? value : refuse(`${name}: not true or false`);
 }

@@ -1,5 +1,6 @@
+import { DEFAULT_TRAFFIC } from "../../src/broker/app_traffic.ts";
 import type { App } from "../../src/broker/model.ts";
-import { DEFAULT_TIMEOUTS } from "../../src/protocol/app.ts";
+import { DEFAULT_BACKEND_TLS, DEFAULT_TIMEOUTS } from "../../src/protocol/app.ts";
 
 /** An app as the store would give it, with what a test does not care about filled in. */
 export function appRecord(app: Partial<App> & { id: string; externalUrls: readonly string[] }): App {
@@ -13,7 +14,8 @@ export function appRecord(app: Partial<App> & { id: string; externalUrls: readon
     enabled: true,
     hostHeader: "backend",
     timeouts: DEFAULT_TIMEOUTS,
-    backendTls: { validate: true },
+    backendTls: DEFAULT_BACKEND_TLS,
+    ...DEFAULT_TRAFFIC,
     revision: 1,
     ...app,
   };

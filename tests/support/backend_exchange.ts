@@ -9,16 +9,30 @@ import type {
   Backends,
   HeaderList,
 } from "../../src/connector/backend/port.ts";
-import type { ConnectorApp } from "../../src/protocol/app.ts";
+import {
+  type AppBackendTls,
+  type AppTimeouts,
+  type ConnectorApp,
+  DEFAULT_BACKEND_TLS,
+  DEFAULT_TIMEOUTS,
+} from "../../src/protocol/app.ts";
+
+/** What a test says of an app: of time-outs and TLS only what it cares about. */
+export interface AppChanges extends Partial<Omit<ConnectorApp, "timeouts" | "tls">> {
+  timeouts?: Partial<AppTimeouts>;
+  tls?: Partial<AppBackendTls>;
+}
 
 /** An app whose backend is at `origin`, with short limits; `changes` override. */
-export function backendApp(origin: string, changes: Partial<ConnectorApp> = {}): ConnectorApp {
+export function backendApp(origin: string, { timeouts, tls, ...changes }: AppChanges = {}): ConnectorApp {
   return {
     id: "app",
     revision: 1,
     origin,
-    timeouts: { connectMs: 5_000, responseHeadMs: 5_000, idleMs: 5_000 },
-    tls: { validate: true },
+    timeouts: { ...DEFAULT_TIMEOUTS, connectMs: 5_000, responseHeadMs: 5_000, idleMs: 5_000, ...timeouts },
+    tls: { ...DEFAULT_BACKEND_TLS, ...tls },
+    backendProtocol: "auto",
+    healthCheck: null,
     ...changes,
   };
 }

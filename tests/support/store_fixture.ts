@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { DEFAULT_TRAFFIC } from "../../src/broker/app_traffic.ts";
 import type { Actor, AppSettings } from "../../src/broker/model.ts";
 import { DEFAULT_GROUP_ID } from "../../src/broker/model.ts";
 import type { Change, Store } from "../../src/broker/store/port.ts";
 import { openStore, type StoreOptions } from "../../src/broker/store/sqlite.ts";
-import { DEFAULT_TIMEOUTS } from "../../src/protocol/app.ts";
+import { DEFAULT_BACKEND_TLS, DEFAULT_TIMEOUTS } from "../../src/protocol/app.ts";
 
 /** Who changes things in tests. */
 export const ADMIN: Actor = { kind: "admin", id: "tester", address: "192.0.2.1" };
@@ -52,7 +53,8 @@ export function appSettings(name: string, more: Partial<AppSettings> = {}): AppS
     enabled: true,
     hostHeader: "backend",
     timeouts: DEFAULT_TIMEOUTS,
-    backendTls: { validate: true },
+    backendTls: DEFAULT_BACKEND_TLS,
+    ...DEFAULT_TRAFFIC,
     ...more,
   };
 }

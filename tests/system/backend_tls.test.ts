@@ -45,7 +45,12 @@ async function tlsBackend(t: Context, { key, cert }: ServerIdentity) {
 for (const [name, extra] of ADAPTERS) {
   const request = { headers: ["Host", "user.example", ...extra] };
 
-  const run = async (t: Context, identity: ServerIdentity, tls: ConnectorApp["tls"], host = "wiki.test") => {
+  const run = async (
+    t: Context,
+    identity: ServerIdentity,
+    tls: Partial<ConnectorApp["tls"]>,
+    host = "wiki.test",
+  ) => {
     const backend = await tlsBackend(t, identity);
     const app = backendApp(`https://${host}:${backend.port}`, { tls });
     return { backend, app, got: exchange(testBackends(t, { lookup }), app, request) };

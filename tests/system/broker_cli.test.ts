@@ -86,7 +86,11 @@ test("broker CLI: groups and apps, by id or name, as tables and as JSON", async 
   assert.equal(app.timeouts.idleMs, 0);
   assert.equal(app.backendTls.serverName, "wiki.internal");
   const changed = await json("app", "set", "Wiki", "--backend-ca", "-", "--no-validate", "--disable");
-  assert.deepEqual(changed.backendTls, { validate: false, serverName: "wiki.internal" });
+  assert.deepEqual(changed.backendTls, {
+    validate: false,
+    serverName: "wiki.internal",
+    minVersion: "TLSv1.2",
+  });
   assert.deepEqual([changed.enabled, changed.hostHeader], [false, "user"]);
   assert.deepEqual(await json("app", "show", app.id), changed);
 
@@ -102,6 +106,69 @@ test("broker CLI: groups and apps, by id or name, as tables and as JSON", async 
   assert.deepEqual(await json("app", "delete", "Wiki"), { deleted: app.id });
   assert.deepEqual(await json("group", "delete", "Potsdam"), { deleted: group.id });
   await refused(1, "reference_unknown", "group", "delete", "Potsdam");
+});
+
+test("broker CLI: every setting of an app has its flag, is shown, and can be taken back", async () => {
+  const made = await json(
+    ...["app", "create", "--name", "Shop", "--external-url", "https://shop.example.com"],
+    ...["--internal-url", "https://10.0.0.7", "--total-timeout-ms", "60000"],
+    ...["--upgraded-idle-timeout-ms", "0", "--backend-tls-min", "TLSv1.3"],
+    ...["--backend-client-certificate", "shop", "--backend-protocol", "h2"],
+    ...["--max-request-bytes", "1048576", "--max-concurrent", "5", "--max-queued", "7"],
+    ...["--request-header", "set X-Team: blue: 1", "--request-header", "remove X-Old"],
+    ...["--response-header", "add X-Frame-Options: DENY", "--maintenance", "Back <soon>"],
+    ...["--maintenance-retry-s", "60", "--compression", "on", "--translate-headers", "off"],
+    ...["--translate-links", "on", "--cookie-secure", "on", "--cookie-http-only", "on"],
+    ...["--cookie-same-site", "lax", "--forwarded-header", "off", "--balancing", "latency"],
+    ...["--affinity", "cookie", "--health-check", "/up", "--health-interval-ms", "2000"],
+    ...["--health-timeout-ms", "1000", "--healthy-after", "1", "--unhealthy-after", "4"],
+  );
+  assert.deepEqual([made.timeouts.totalMs, made.timeouts.upgradedIdleMs], [60_000, 0]);
+  assert.deepEqual(made.backendTls, { validate: true, minVersion: "TLSv1.3", clientCertificate: "shop" });
+  assert.deepEqual([made.backendProtocol, made.maxRequestBytes], ["h2", 1_048_576]);
+  assert.deepEqual([made.maxConcurrent, made.maxQueued], [5, 7]);
+  assert.deepEqual(made.requestHeaders, [
+    { action: "set", name: "X-Team", value: "blue: 1" },
+    { action: "remove", name: "X-Old" },
+  ]);
+  assert.deepEqual(made.responseHeaders, [{ action: "add", name: "X-Frame-Options", value: "DENY" }]);
+  assert.deepEqual(made.maintenance, { message: "Back <soon>", retryAfterS: 60 });
+  assert.deepEqual([made.compression, made.translateHeaders, made.translateLinks], [true, false, true]);
+  assert.deepEqual(made.cookies, { secure: true, httpOnly: true, sameSite: "lax" });
+  assert.deepEqual([made.forwardedHeader, made.balancing, made.affinity], [false, "latency", "cookie"]);
+  const check = {
+    ...{ type: "http", path: "/up", intervalMs: 2_000, timeoutMs: 1_000 },
+    ...{ healthyAfter: 1, unhealthyAfter: 4 },
+  };
+  assert.deepEqual(made.healthCheck, check);
+  const shown = (await cli("app", "show", "Shop")).stdout;
+  for (const text of ["60000 ms", "set X-Team: blue: 1", "remove X-Old", "Back <soon>", "GET /up", "shop"]) {
+    assert.ok(shown.includes(text), text);
+  }
+  const changed = await json(
+    ...["app", "set", "Shop", "--maintenance", "-", "--health-check", "tcp", "--request-header", "-"],
+    ...["--backend-client-certificate", "-", "--cookie-same-site", "keep"],
+  );
+  assert.equal(changed.maintenance, null);
+  assert.deepEqual(changed.healthCheck, { ...check, type: "tcp" });
+  assert.deepEqual(changed.requestHeaders, []);
+  assert.equal(changed.backendTls.clientCertificate, undefined);
+  assert.deepEqual(changed.cookies, { secure: true, httpOnly: true, sameSite: "keep" });
+  await refused(2, "usage_invalid", "app", "set", "Shop", "--request-header", "X-Team: blue");
+  await refused(2, "usage_invalid", "app", "set", "Shop", "--compression", "yes");
+  await refused(2, "invalid_request", "app", "set", "Shop", "--backend-protocol", "h2c");
+  await json("app", "delete", "Shop");
+});
+
+test("broker CLI: who publishes with the backend's own Host is told what that means", async () => {
+  const create = (name: string, ...more: string[]) =>
+    cli(
+      ...["app", "create", "--name", name, "--external-url", `https://${name}.example.com`],
+      ...["--internal-url", "http://10.0.0.5", ...more],
+    );
+  assert.match((await create("a")).stdout, /--host-header user/);
+  assert.match((await create("b", "--translate-headers", "off")).stdout, /--translate-headers on/);
+  assert.doesNotMatch((await create("c", "--host-header", "user")).stdout, /--host-header/);
 });
 
 test("broker CLI: a token enrols a connector, which is then shown, moved, disabled, enabled, deleted", async () => {

@@ -9,17 +9,14 @@ const PART_BYTES = 256 * 1024;
 
 /** What a connector needs to know of an app. */
 export function connectorApp(app: App): ConnectorApp {
-  const { ca, serverName, validate } = app.backendTls;
   return {
     id: app.id,
     revision: app.revision,
     origin: new URL(app.internalUrl).origin,
     timeouts: app.timeouts,
-    tls: {
-      validate,
-      ...(ca === undefined ? {} : { ca }),
-      ...(serverName === undefined ? {} : { serverName }),
-    },
+    tls: app.backendTls,
+    backendProtocol: app.backendProtocol,
+    healthCheck: app.healthCheck,
   };
 }
 
@@ -37,7 +34,7 @@ export async function answerPull(
   let bytes = 0;
   for (const app of changes.apps) {
     const entry = connectorApp(app);
-    const size = 256 + entry.origin.length + (entry.tls.ca?.length ?? 0);
+    const size = 512 + entry.origin.length + (entry.tls.ca?.length ?? 0);
     if (bytes + size > PART_BYTES && bytes > 0) {
       await reply({ ...part }, true);
       part = emptyPart(groupId, changes);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KnownApps } from "../../../src/connector/known_apps.ts";
-import { type ConnectorApp, DEFAULT_TIMEOUTS } from "../../../src/protocol/app.ts";
+import { type ConnectorApp, DEFAULT_BACKEND_TLS, DEFAULT_TIMEOUTS } from "../../../src/protocol/app.ts";
 import type { ControlChannel, Fields } from "../../../src/tunnel/control_channel.ts";
 
 function app(id: string, revision: number): ConnectorApp {
@@ -10,7 +10,9 @@ function app(id: string, revision: number): ConnectorApp {
     revision,
     origin: `http://${id}.test`,
     timeouts: DEFAULT_TIMEOUTS,
-    tls: { validate: true },
+    tls: DEFAULT_BACKEND_TLS,
+    backendProtocol: "auto",
+    healthCheck: null,
   };
 }
 

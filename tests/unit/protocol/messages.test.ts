@@ -41,8 +41,17 @@ const APP = {
   id: "app_1",
   revision: 3,
   origin: "http://10.0.0.5:8080",
-  timeouts: { connectMs: 1, responseHeadMs: 2, idleMs: 3 },
-  tls: { validate: true, ca: "PEM", serverName: "x" },
+  timeouts: { connectMs: 1, responseHeadMs: 2, idleMs: 3, totalMs: 4, upgradedIdleMs: 5 },
+  tls: { validate: true, ca: "PEM", serverName: "x", minVersion: "TLSv1.3", clientCertificate: "wiki" },
+  backendProtocol: "h2c",
+  healthCheck: {
+    type: "tcp",
+    path: "/",
+    intervalMs: 1,
+    timeoutMs: 2,
+    healthyAfter: 3,
+    unhealthyAfter: 4,
+  },
 };
 const PART = { groupId: "g", revision: 4, full: true, apps: [APP], removedIds: ["app_0"] };
 const VERSION = { latest: "1.0.0", desired: "" };
@@ -97,8 +106,25 @@ test("messages: every field is needed and has its type (property)", () => {
 });
 
 test("messages: an app may leave out what is not set", () => {
-  const app = { ...APP, tls: { validate: false } };
+  const app = { ...APP, tls: { validate: false, minVersion: "TLSv1.2" }, healthCheck: null };
   assert.deepEqual(parseConfigPart({ ...PART, apps: [app] }).apps, [app]);
+});
+
+test("messages: what an older broker does not say of an app has its default", () => {
+  const said = {
+    id: "a",
+    revision: 1,
+    origin: "http://a.test",
+    timeouts: { connectMs: 1, responseHeadMs: 2, idleMs: 3 },
+    tls: { validate: true },
+  };
+  assert.deepEqual(parseConfigPart({ ...PART, apps: [said] }).apps, [{
+    ...said,
+    timeouts: { ...said.timeouts, totalMs: 0, upgradedIdleMs: 3_600_000 },
+    tls: { validate: true, minVersion: "TLSv1.2" },
+    backendProtocol: "auto",
+    healthCheck: null,
+  }]);
 });
 
 test("messages: what is no message is refused", () => {

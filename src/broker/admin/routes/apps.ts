@@ -4,10 +4,11 @@ import type { AdminDeps, AdminEnv } from "../deps.ts";
 import { etagOf, expectedVersion } from "../etag.ts";
 import { linkNext, pageOf, pageQuery } from "../paging.ts";
 import { appInput, appPatch, appSchema, toApp } from "../schemas/app.ts";
+import { mergeTraffic } from "../schemas/app_traffic.ts";
 import { problems } from "../schemas/problem.ts";
 import { idParam, idText, ifMatchHeader } from "../schemas/record.ts";
 import { answers, creates, lists, takes } from "../schemas/responses.ts";
-import { requireGroup } from "./references.ts";
+import { requireGroup, requireProtocolFit } from "./references.ts";
 import { createRouter } from "./router.ts";
 
 const tags = ["Apps"];
@@ -76,6 +77,7 @@ export function appRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
 
   routes.openapi(create, async (c) => {
     const input = c.req.valid("json");
+    requireProtocolFit(input);
     await requireGroup(store, input.groupId);
     const app = await store.createApp(c.get("actor"), input);
     return c.json(toApp(app), 201, { ETag: etagOf(app.version), Location: `/api/v1/apps/${app.id}` });
@@ -93,9 +95,10 @@ export function appRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
     const before = await store.getApp(id);
     await requireGroup(store, patch.groupId);
     // Nested parts are merged with what was read, so that they are only written over exactly that.
-    const nested = patch.timeouts !== undefined || patch.backendTls !== undefined;
-    const guard = expected ?? (nested ? before.version : undefined);
-    const app = await store.updateApp(c.get("actor"), id, merge(before, patch), guard);
+    const guard = expected ?? (NESTED.some((name) => patch[name] !== undefined) ? before.version : undefined);
+    const merged = merge(before, patch);
+    requireProtocolFit({ ...before, ...merged });
+    const app = await store.updateApp(c.get("actor"), id, merged, guard);
     return c.json(toApp(app), 200, { ETag: etagOf(app.version) });
   });
 
@@ -109,17 +112,30 @@ export function appRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
   return routes;
 }
 
+/** Fields of which a patch may name parts, and those that are judged with the rest of the app. */
+const NESTED = [
+  "timeouts",
+  "backendTls",
+  "maintenance",
+  "cookies",
+  "healthCheck",
+  "internalUrl",
+  "backendProtocol",
+] as const;
+
 /** What the store is to change: nested parts whole (RFC 7396: what is not named stays, null takes away). */
 function merge(app: App, patch: z.infer<typeof appPatch>): Partial<AppSettings> {
-  const { timeouts, backendTls, ...rest } = patch;
-  const merged: Partial<AppSettings> = rest;
+  const { timeouts, backendTls, maintenance: _m, cookies: _c, healthCheck: _h, ...rest } = patch;
+  const merged: Partial<AppSettings> = { ...rest, ...mergeTraffic(app, patch) };
   if (timeouts !== undefined) merged.timeouts = { ...app.timeouts, ...timeouts };
   if (backendTls !== undefined) {
-    const { validate, ca, serverName } = { ...app.backendTls, ...backendTls };
+    const { validate, ca, serverName, minVersion, clientCertificate } = { ...app.backendTls, ...backendTls };
     merged.backendTls = {
       validate,
       ...ca == null ? {} : { ca },
       ...serverName == null ? {} : { serverName },
+      minVersion,
+      ...clientCertificate == null ? {} : { clientCertificate },
     };
   }
   return merged;

@@ -1,4 +1,5 @@
 import { SallyportError } from "../../../platform/error.ts";
+import type { AppSettings } from "../../model.ts";
 import type { Store } from "../../store/port.ts";
 import { AdminRequestError } from "../errors.ts";
 
@@ -15,4 +16,17 @@ export async function requireGroup(store: Store, groupId: string | undefined): P
       message,
     }]);
   }
+}
+
+/** Throws `invalid_request` when an app's protocol is not one of its internal URL's scheme. */
+export function requireProtocolFit(
+  { backendProtocol, internalUrl }: Pick<AppSettings, "backendProtocol" | "internalUrl">,
+): void {
+  const scheme = backendProtocol === "h2" ? "https:" : backendProtocol === "h2c" ? "http:" : null;
+  if (scheme === null || internalUrl.startsWith(scheme)) return;
+  const message = `"${backendProtocol}" is for an internal URL with ${scheme}//`;
+  throw new AdminRequestError("invalid_request", `body.backendProtocol: ${message}`, [{
+    path: "body.backendProtocol",
+    message,
+  }]);
 }

@@ -1,9 +1,10 @@
 import { z } from "@hono/zod-openapi";
-import { DEFAULT_TIMEOUTS } from "../../../protocol/app.ts";
+import { DEFAULT_BACKEND_TLS, DEFAULT_TIMEOUTS } from "../../../protocol/app.ts";
 import { isDnsName } from "../../../protocol/address.ts";
 import { type App, DEFAULT_GROUP_ID } from "../../model.ts";
 import { certificatesFault } from "../pem.ts";
 import { checkExternalUrl, checkInternalUrl, type UrlCheck } from "../published_url.ts";
+import { toTraffic, trafficAnswer, trafficInput, trafficPatch } from "./app_traffic.ts";
 import { idText, nameText, recordShape, toRecord } from "./record.ts";
 
 /** Largest timeout, in milliseconds: a day. */
@@ -42,6 +43,20 @@ const serverName = z.string().toLowerCase().refine(isDnsName, "it is not a DNS n
 const hostHeader = z.enum(["backend", "user"])
   .openapi({ description: "Which Host the backend gets: its own or the user's." });
 
+const minVersion = z.enum(["TLSv1.2", "TLSv1.3"]).openapi({ description: "Least version of TLS." });
+const clientCertificate = z.string().max(64).regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "it is not a name")
+  .openapi({
+    description:
+      "Name of a certificate and key in the connector's own configuration, for the backend to see.",
+  });
+const timeouts = {
+  connectMs: timeout,
+  responseHeadMs: timeout,
+  idleMs: timeout,
+  totalMs: timeout,
+  upgradedIdleMs: timeout,
+};
+
 /** An app as the API shows it. */
 export const appSchema = z.object({
   ...recordShape,
@@ -51,12 +66,15 @@ export const appSchema = z.object({
   internalUrl: z.string(),
   enabled: z.boolean(),
   hostHeader,
-  timeouts: z.object({ connectMs: timeout, responseHeadMs: timeout, idleMs: timeout }),
+  timeouts: z.object(timeouts),
   backendTls: z.object({
     validate: z.boolean(),
     ca: z.string().optional(),
     serverName: z.string().optional(),
+    minVersion,
+    clientCertificate: z.string().optional(),
   }),
+  ...trafficAnswer,
   revision: z.number().int().openapi({
     description: "The group's configuration revision at the last change.",
   }),
@@ -74,15 +92,20 @@ export const appInput = z.strictObject({
     connectMs: timeout.default(DEFAULT_TIMEOUTS.connectMs),
     responseHeadMs: timeout.default(DEFAULT_TIMEOUTS.responseHeadMs),
     idleMs: timeout.default(DEFAULT_TIMEOUTS.idleMs),
+    totalMs: timeout.default(DEFAULT_TIMEOUTS.totalMs),
+    upgradedIdleMs: timeout.default(DEFAULT_TIMEOUTS.upgradedIdleMs),
   }).default(DEFAULT_TIMEOUTS),
   backendTls: z.strictObject({
     validate: z.boolean().default(true),
     ca: ca.optional(),
     serverName: serverName.optional(),
-  }).default({ validate: true }),
+    minVersion: minVersion.default(DEFAULT_BACKEND_TLS.minVersion),
+    clientCertificate: clientCertificate.optional(),
+  }).default(DEFAULT_BACKEND_TLS),
+  ...trafficInput,
 }).openapi("AppInput");
 
-/** What changes an app: what is not named stays; `null` takes `ca` or `serverName` away. */
+/** What changes an app: what is not named stays; `null` takes away `ca`, `serverName`, `clientCertificate`, `maintenance` or `healthCheck`. */
 export const appPatch = z.strictObject({
   name: nameText,
   groupId: idText,
@@ -90,9 +113,15 @@ export const appPatch = z.strictObject({
   internalUrl,
   enabled: z.boolean(),
   hostHeader,
-  timeouts: z.strictObject({ connectMs: timeout, responseHeadMs: timeout, idleMs: timeout }).partial(),
-  backendTls: z.strictObject({ validate: z.boolean(), ca: ca.nullable(), serverName: serverName.nullable() })
-    .partial(),
+  timeouts: z.strictObject(timeouts).partial(),
+  backendTls: z.strictObject({
+    validate: z.boolean(),
+    ca: ca.nullable(),
+    serverName: serverName.nullable(),
+    minVersion,
+    clientCertificate: clientCertificate.nullable(),
+  }).partial(),
+  ...trafficPatch,
 }).partial().openapi("AppPatch");
 
 /** Writes an app. */
@@ -109,6 +138,7 @@ export function toApp(app: App): z.infer<typeof appSchema> {
     hostHeader,
     timeouts,
     backendTls,
+    ...toTraffic(app),
     revision,
   };
 }

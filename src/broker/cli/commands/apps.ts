@@ -1,29 +1,18 @@
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import type { AppAnswer, AppInput, AppPatch } from "../../admin/schemas/app.ts";
 import type { GroupAnswer } from "../../admin/schemas/group.ts";
 import type { AdminClient } from "../admin_client.ts";
-import { addClientCommand, collect, wholeNumber } from "../command.ts";
+import { addClientCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { lookup } from "../lookup.ts";
-import { facts, table, when } from "../table.ts";
+import { table } from "../table.ts";
+import { describeApp } from "./app_description.ts";
+import { addAppFlags, type AppFlags, appFlagsToPatch } from "./app_flags.ts";
 import { findGroup } from "./groups.ts";
 
-interface AppOptions {
-  name?: string;
-  externalUrl?: string[];
-  internalUrl?: string;
+interface AppOptions extends AppFlags {
   group?: string;
-  hostHeader?: "backend" | "user";
-  enable?: boolean;
-  disable?: boolean;
-  connectTimeoutMs?: number;
-  responseTimeoutMs?: number;
-  idleTimeoutMs?: number;
-  validate?: boolean;
-  backendCa?: string;
-  backendName?: string;
 }
 
 const findApp = (client: AdminClient, reference: string) =>
@@ -56,7 +45,7 @@ export function addAppCommands(program: Command, context: CliContext): void {
     };
   }).option("--group <group>", "only those of this group");
 
-  addSettings(addClientCommand<AppOptions>(app, context, {
+  addAppFlags(addClientCommand<AppOptions>(app, context, {
     usage: "create",
     about: "publish an app",
     example:
@@ -77,7 +66,8 @@ export function addAppCommands(program: Command, context: CliContext): void {
     } as AppInput;
     const made = await client.post<AppAnswer>("apps", input);
     const next = `Connectors of its group learn it within a second. Try ${made.externalUrls[0]}`;
-    return { json: made, text: `Published app "${made.name}" (${made.id}).\n${next}` };
+    const hint = made.hostHeader === "user" ? "" : made.translateHeaders ? BACKEND_HOST : BACKEND_HOST_BARE;
+    return { json: made, text: `Published app "${made.name}" (${made.id}).\n${next}${hint}` };
   })).addHelpText("after", NOT_NAMED);
 
   addClientCommand(app, context, {
@@ -86,10 +76,10 @@ export function addAppCommands(program: Command, context: CliContext): void {
     example: "sallyport-broker app show Wiki",
   }, async (client, _options, reference) => {
     const found = await findApp(client, reference!);
-    return { json: found, text: describe(found, await groupNames(client)) };
+    return { json: found, text: describeApp(found, await groupNames(client)) };
   });
 
-  addSettings(addClientCommand<AppOptions>(app, context, {
+  addAppFlags(addClientCommand<AppOptions>(app, context, {
     usage: "set <app>",
     about: "change an app: what is not named stays",
     example: "sallyport-broker app set Wiki --internal-url http://10.0.0.6:8080",
@@ -101,7 +91,7 @@ export function addAppCommands(program: Command, context: CliContext): void {
     const { id } = await findApp(client, reference!);
     const changed = await client.patch<AppAnswer>(`apps/${id}`, patch);
     const names = await groupNames(client);
-    return { json: changed, text: `Changed app "${changed.name}".\n${describe(changed, names)}` };
+    return { json: changed, text: `Changed app "${changed.name}".\n${describeApp(changed, names)}` };
   }));
 
   addClientCommand(app, context, {
@@ -117,98 +107,25 @@ export function addAppCommands(program: Command, context: CliContext): void {
 
 const NOT_NAMED = `
 What is not named: group Default, users let in, Host of the backend, 10000 ms to connect, 85000 ms until the
-response begins and between two parts of a body, the backend's certificate checked with the system's CAs.`;
+response begins and between two parts of a body, an hour for a silent WebSocket, the backend's certificate
+checked with the system's CAs, redirects and cookies translated, no other limit or change.`;
 
-function addSettings(command: Command): Command {
-  return command
-    .option("--name <name>", "name for people, unique")
-    .option("--external-url <url>", "where users find it; more than once for several", collect)
-    .option("--internal-url <url>", "where the backend is")
-    .option("--group <group>", "group whose connectors serve it")
-    .option("--host-header <which>", "Host that the backend gets: backend or user")
-    .option("--enable", "let users in")
-    .option("--disable", "let nobody in")
-    .option(
-      "--connect-timeout-ms <ms>",
-      "to connect to the backend; 0: no limit",
-      wholeNumber("--connect-timeout-ms"),
-    )
-    .option(
-      "--response-timeout-ms <ms>",
-      "until the response begins; 0: no limit",
-      wholeNumber("--response-timeout-ms"),
-    )
-    .option(
-      "--idle-timeout-ms <ms>",
-      "between two parts of a body; 0: no limit",
-      wholeNumber("--idle-timeout-ms"),
-    )
-    .option("--validate", "check the backend's TLS certificate")
-    .option("--no-validate", "accept any TLS certificate of the backend")
-    .option("--backend-ca <file>", "PEM certificates to trust for the backend; - for the system's")
-    .option("--backend-name <name>", "name expected in the backend's certificate; - for its host");
-}
+const BACKEND_HOST = `
+The backend gets its own Host; redirects and cookies are translated. If its pages link to its internal URL:
+--host-header user, or --translate-links on.`;
+
+const BACKEND_HOST_BARE = `
+The backend gets its own Host and nothing is translated: redirects to its internal URL will not work for users.
+If it makes some: --host-header user, or --translate-headers on.`;
 
 /** Flags as the API takes them: only what was given. */
 async function toPatch(client: AdminClient, options: AppOptions): Promise<AppPatch> {
-  if (options.enable === true && options.disable === true) {
-    throw new UsageError("usage_invalid", "Cannot both enable and disable an app");
-  }
-  const timeouts = given({
-    connectMs: options.connectTimeoutMs,
-    responseHeadMs: options.responseTimeoutMs,
-    idleMs: options.idleTimeoutMs,
-  });
-  const backendTls = given({
-    validate: options.validate,
-    ca: options.backendCa === "-" ? null : await readPem(options.backendCa),
-    serverName: options.backendName === "-" ? null : options.backendName,
-  });
-  return given({
-    name: options.name,
-    externalUrls: options.externalUrl,
-    internalUrl: options.internalUrl,
-    groupId: options.group === undefined ? undefined : (await findGroup(client, options.group)).id,
-    hostHeader: options.hostHeader,
-    enabled: options.enable === true ? true : options.disable === true ? false : undefined,
-    timeouts: Object.keys(timeouts).length === 0 ? undefined : timeouts,
-    backendTls: Object.keys(backendTls).length === 0 ? undefined : backendTls,
-  });
-}
-
-function given<T extends object>(values: T): Partial<T> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
-}
-
-async function readPem(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw new UsageError("usage_invalid", `Cannot read certificates from "${path}"`, { cause });
-  }
+  const patch = await appFlagsToPatch(options);
+  return options.group === undefined
+    ? patch
+    : { ...patch, groupId: (await findGroup(client, options.group)).id };
 }
 
 async function groupNames(client: AdminClient): Promise<Map<string, string>> {
   return new Map((await client.list<GroupAnswer>("groups")).map(({ id, name }) => [id, name]));
-}
-
-function describe(app: AppAnswer, groups: ReadonlyMap<string, string>): string {
-  const { timeouts, backendTls } = app;
-  return facts([
-    ["id", app.id],
-    ["name", app.name],
-    ["group", groups.get(app.groupId) ?? app.groupId],
-    ...app.externalUrls.map((url) => ["external URL", url] as const),
-    ["internal URL", app.internalUrl],
-    ["enabled", app.enabled],
-    ["Host sent", app.hostHeader],
-    ["connect timeout", `${timeouts.connectMs} ms`],
-    ["response timeout", `${timeouts.responseHeadMs} ms`],
-    ["idle timeout", `${timeouts.idleMs} ms`],
-    ["TLS validation", backendTls.validate],
-    ["TLS CA", backendTls.ca === undefined ? "the system's" : "its own"],
-    ["TLS name", backendTls.serverName],
-    ["changed", when(app.updatedAt)],
-  ]);
 }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DEFAULT_TRAFFIC } from "../../../../src/broker/app_traffic.ts";
+import { DEFAULT_BACKEND_TLS, DEFAULT_HEALTH_CHECK, DEFAULT_TIMEOUTS } from "../../../../src/protocol/app.ts";
 import { parseEnrolmentToken } from "../../../../src/protocol/enrolment.ts";
 import { enrolmentSecretSha256 } from "../../../../src/broker/enrol/secret.ts";
 import { adminFixture, assertProblem, TOKEN_FACTS } from "../../../support/admin_fixture.ts";
@@ -78,25 +80,66 @@ test("apps: defaults are filled in, a patch keeps what it does not name, null ta
   });
   assert.equal(made.status, 201, JSON.stringify(made.body));
   assert.deepEqual(made.body.externalUrls, ["https://wiki.example.com/docs"]);
-  assert.deepEqual(made.body.timeouts, { connectMs: 10_000, responseHeadMs: 85_000, idleMs: 85_000 });
-  assert.deepEqual(made.body.backendTls, { validate: true });
+  assert.deepEqual(made.body.timeouts, DEFAULT_TIMEOUTS);
+  assert.deepEqual(made.body.backendTls, DEFAULT_BACKEND_TLS);
+  for (const [name, value] of Object.entries(DEFAULT_TRAFFIC)) assert.deepEqual(made.body[name], value, name);
   assert.equal(made.body.groupId, "default");
   const path = `apps/${made.body.id}`;
   const named = { timeouts: { idleMs: 0 }, backendTls: { serverName: "Wiki.Internal" } };
   const patched = await call("PATCH", path, named, { "If-Match": made.headers.get("etag")! });
-  assert.deepEqual(patched.body.timeouts, { connectMs: 10_000, responseHeadMs: 85_000, idleMs: 0 });
-  assert.deepEqual(patched.body.backendTls, { validate: true, serverName: "wiki.internal" });
+  assert.deepEqual(patched.body.timeouts, { ...DEFAULT_TIMEOUTS, idleMs: 0 });
+  assert.deepEqual(patched.body.backendTls, { ...DEFAULT_BACKEND_TLS, serverName: "wiki.internal" });
   const cleared = await call("PATCH", path, {
     backendTls: { serverName: null, validate: false },
     enabled: false,
   });
-  assert.deepEqual(cleared.body.backendTls, { validate: false });
+  assert.deepEqual(cleared.body.backendTls, { validate: false, minVersion: "TLSv1.2" });
   assert.equal(cleared.body.enabled, false);
   assert.equal(cleared.body.timeouts.idleMs, 0);
   assert.ok(cleared.body.revision > made.body.revision);
   assertProblem(await call("PATCH", path, { name: "x" }, { "If-Match": '"1"' }), 412, "version_conflict");
   assert.equal((await call("DELETE", path)).status, 204);
   assertProblem(await call("DELETE", path), 404, "not_found");
+});
+
+test("apps: nested settings are patched by part, null ends a maintenance and the checks", async (t) => {
+  const { call } = await adminFixture(t);
+  const made = await call("POST", "apps", {
+    name: "Wiki",
+    externalUrls: ["https://wiki.example.com"],
+    internalUrl: "https://wiki.internal",
+    backendProtocol: "h2",
+    maintenance: { message: "Back\nsoon" },
+    healthCheck: { type: "tcp" },
+    requestHeaders: [{ action: "set", name: "X-A", value: "1" }],
+  });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  assert.deepEqual(made.body.maintenance, { message: "Back\nsoon", retryAfterS: 300 });
+  const path = `apps/${made.body.id}`;
+  const patch = async (body: object) => (await call("PATCH", path, body)).body;
+  const patched = await patch({
+    maintenance: { retryAfterS: 5 },
+    cookies: { secure: true },
+    healthCheck: { path: "/up", intervalMs: 2_000 },
+    backendTls: { clientCertificate: "wiki" },
+  });
+  assert.deepEqual(patched.maintenance, { message: "Back\nsoon", retryAfterS: 5 });
+  assert.deepEqual(patched.cookies, { secure: true, httpOnly: false, sameSite: "keep" });
+  const check = { ...DEFAULT_HEALTH_CHECK, type: "tcp", path: "/up", intervalMs: 2_000 };
+  assert.deepEqual(patched.healthCheck, check);
+  assert.equal(patched.backendTls.clientCertificate, "wiki");
+  assert.deepEqual(patched.requestHeaders, [{ action: "set", name: "X-A", value: "1" }]);
+  assertProblem(await call("PATCH", path, { internalUrl: "http://wiki.internal" }), 400, "invalid_request");
+  const ended = await patch({
+    maintenance: null,
+    healthCheck: null,
+    requestHeaders: [],
+    backendTls: { clientCertificate: null },
+  });
+  assert.deepEqual([ended.maintenance, ended.healthCheck, ended.requestHeaders], [null, null, []]);
+  assert.equal(ended.backendTls.clientCertificate, undefined);
+  const audit = await call("GET", "audit");
+  assert.ok(!JSON.stringify(audit.body).includes('"value"'), "header values may be passwords");
 });
 
 test("apps: taken names and URLs are conflicts; an unknown group and unknown keys are named as faults", async (t) => {
@@ -124,6 +167,27 @@ test("apps: taken names and URLs are conflicts; an unknown group and unknown key
     [{ name: "a\u001b[31m" }, "body.name"],
     [{ backendTls: { ca: "no certificate" } }, "body.backendTls.ca"],
     [{ hostHeader: "both" }, "body.hostHeader"],
+    [{ timeouts: { totalMs: 86_400_001 } }, "body.timeouts.totalMs"],
+    [{ backendTls: { minVersion: "TLSv1.1" } }, "body.backendTls.minVersion"],
+    [{ backendTls: { clientCertificate: "../key" } }, "body.backendTls.clientCertificate"],
+    [{ backendProtocol: "http3" }, "body.backendProtocol"],
+    [{ backendProtocol: "h2" }, "body.backendProtocol"],
+    [{ maxRequestBytes: -1 }, "body.maxRequestBytes"],
+    [{ maxConcurrent: 1.5 }, "body.maxConcurrent"],
+    [{ maxQueued: 1_000_001 }, "body.maxQueued"],
+    [{ requestHeaders: [{ action: "set", name: "X-A" }] }, "body.requestHeaders.0"],
+    [{ requestHeaders: [{ action: "remove", name: "X-A", value: "1" }] }, "body.requestHeaders.0"],
+    [{ requestHeaders: [{ action: "set", name: "Content-Length", value: "1" }] }, "body.requestHeaders.0"],
+    [{ requestHeaders: [{ action: "set", name: "X A", value: "1" }] }, "body.requestHeaders.0"],
+    [{ responseHeaders: [{ action: "add", name: "X-A", value: "a\r\nX-B: 1" }] }, "body.responseHeaders.0"],
+    [{ responseHeaders: [{ action: "add", name: "X-A", value: "\u20ac" }] }, "body.responseHeaders.0"],
+    [{ maintenance: { message: "\u001b[31m" } }, "body.maintenance.message"],
+    [{ maintenance: { text: "x" } }, "body.maintenance"],
+    [{ cookies: { sameSite: "Lax" } }, "body.cookies.sameSite"],
+    [{ balancing: "random" }, "body.balancing"],
+    [{ affinity: "ip" }, "body.affinity"],
+    [{ healthCheck: { path: "up" } }, "body.healthCheck.path"],
+    [{ healthCheck: { healthyAfter: 0 } }, "body.healthCheck.healthyAfter"],
   ];
   for (const [more, path] of cases) {
     const answer = await call("POST", "apps", { ...elsewhere, name: "Other", ...more });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DEFAULT_BACKEND_TLS } from "../../../../src/protocol/app.ts";
 import { ADMIN, appSettings, temporaryStore } from "../../../support/store_fixture.ts";
 
 test("apps: what is created comes back, each field", async (t) => {
@@ -9,8 +10,36 @@ test("apps: what is created comes back, each field", async (t) => {
     internalUrl: "https://10.0.0.5:8443/wiki",
     enabled: false,
     hostHeader: "user",
-    timeouts: { connectMs: 1, responseHeadMs: 0, idleMs: 3 },
-    backendTls: { validate: false, ca: "PEM", serverName: "wiki.internal" },
+    timeouts: { connectMs: 1, responseHeadMs: 0, idleMs: 3, totalMs: 4, upgradedIdleMs: 0 },
+    backendTls: {
+      validate: false,
+      ca: "PEM",
+      serverName: "wiki.internal",
+      minVersion: "TLSv1.3",
+      clientCertificate: "wiki",
+    },
+    backendProtocol: "h2",
+    maxRequestBytes: 1,
+    maxConcurrent: 2,
+    maxQueued: 0,
+    requestHeaders: [{ action: "set", name: "X-A", value: "1" }, { action: "remove", name: "X-B" }],
+    responseHeaders: [{ action: "add", name: "X-C", value: "" }],
+    maintenance: { message: "Back soon", retryAfterS: 60 },
+    compression: true,
+    translateHeaders: false,
+    translateLinks: true,
+    cookies: { secure: true, httpOnly: true, sameSite: "lax" },
+    forwardedHeader: false,
+    balancing: "latency",
+    affinity: "cookie",
+    healthCheck: {
+      type: "tcp",
+      path: "/up",
+      intervalMs: 1_000,
+      timeoutMs: 100,
+      healthyAfter: 1,
+      unhealthyAfter: 1,
+    },
   });
   const app = await store.createApp(ADMIN, settings);
   const record = { id: app.id, version: 1, createdAt: clock.time, updatedAt: clock.time, revision: 2 };
@@ -38,7 +67,10 @@ test("apps: an update changes what is named, and the version", async (t) => {
 test("apps: an update with the values it has is no change", async (t) => {
   const { store, changes } = await temporaryStore(t);
   const app = await store.createApp(ADMIN, appSettings("Wiki"));
-  const same = { ...appSettings("Wiki"), backendTls: { serverName: undefined, validate: true } };
+  const same = {
+    ...appSettings("Wiki"),
+    backendTls: { serverName: undefined, minVersion: "TLSv1.2", validate: true },
+  } as const;
   assert.deepEqual(await store.updateApp(ADMIN, app.id, same, 1), app);
   assert.equal(await store.groupRevision("default"), app.revision);
   assert.equal(changes.length, 1);
@@ -121,7 +153,7 @@ test("apps: the audit tells which fields changed, without certificate texts and 
   const app = await store.createApp(ADMIN, appSettings("Wiki"));
   await store.updateApp(ADMIN, app.id, {
     internalUrl: "http://me:hunter2@10.0.0.6/",
-    backendTls: { validate: true, ca: "-----BEGIN PRIVATE KEY-----" },
+    backendTls: { ...DEFAULT_BACKEND_TLS, ca: "-----BEGIN PRIVATE KEY-----" },
   });
   const [entry] = (await store.listAudit({ limit: 1 })).items;
   assert.deepEqual(entry, {
@@ -130,6 +162,9 @@ test("apps: the audit tells which fields changed, without certificate texts and 
     actor: ADMIN,
     action: "app.update",
     target: app.id,
-    details: { internalUrl: "http://***@10.0.0.6/", backendTls: { validate: true, ca: "27 characters" } },
+    details: {
+      internalUrl: "http://***@10.0.0.6/",
+      backendTls: { ...DEFAULT_BACKEND_TLS, ca: "27 characters" },
+    },
   });
 });
