@@ -10,6 +10,7 @@ import { problemResponse } from "./problem.ts";
 import { adminTokenRoutes } from "./routes/admin_tokens.ts";
 import { appRoutes } from "./routes/apps.ts";
 import { auditRoutes } from "./routes/audit.ts";
+import { certificateRoutes } from "./routes/certificates.ts";
 import { connectorRoutes } from "./routes/connectors.ts";
 import { enrolmentTokenRoutes } from "./routes/enrolment_tokens.ts";
 import { groupRoutes } from "./routes/groups.ts";
@@ -25,6 +26,7 @@ export const API_VERSION = "1.0.0";
 
 const PARTS = [
   connectorRoutes,
+  certificateRoutes,
   groupRoutes,
   appRoutes,
   enrolmentTokenRoutes,

@@ -25,6 +25,10 @@ export type OpenapiDocument = ReturnType<typeof openapiDocument>;
 
 const TAGS = [
   { name: "Connectors", description: "Hosts on the private side that have enrolled." },
+  {
+    name: "Certificates",
+    description: "What connectors prove with who they are; each can be revoked alone.",
+  },
   { name: "Groups", description: "Connectors that are interchangeable; an app is bound to one group." },
   { name: "Apps", description: "Published applications." },
   { name: "Enrolment tokens", description: "Permissions to enrol a connector." },

@@ -29,6 +29,7 @@ const PROBLEMS: Readonly<Record<string, readonly [ContentfulStatusCode, string]>
   media_type_unsupported: [415, "The body has to be JSON"],
   route_unknown: [404, "There is no such resource"],
   not_found: [404, "There is no such record"],
+  connector_unknown: [404, "There is no such connector"],
   version_conflict: [412, "The record has changed since it was read"],
   name_taken: [409, "The name is in use"],
   url_taken: [409, "The external URL is in use"],

@@ -4,6 +4,7 @@ import type { TLSSocket } from "node:tls";
 import { type Context, Hono } from "hono";
 import type { Log } from "../../platform/log.ts";
 import type { Store } from "../store/port.ts";
+import { admit } from "./admission.ts";
 import { TunnelError } from "./errors.ts";
 import { type StreamEnv, TAKEN } from "./hono_streams.ts";
 import type { TunnelPeer } from "./tunnel.ts";
@@ -64,7 +65,7 @@ export function createTunnelApp(
 
   app.onError((error, c) => {
     const code = (error as { code?: string }).code ?? "internal";
-    const status = REFUSALS[code] ?? (code.startsWith("certificate_") ? 403 : 503);
+    const status = REFUSALS[code] ?? (/^(peer_)?certificate_/.test(code) ? 403 : 503);
     log.warn("tunnel stream refused", { path: c.req.path, code, error: error.message });
     const body = JSON.stringify({ type: "about:blank", status, code, title: error.message });
     return new Response(body, { status, headers: { "content-type": "application/problem+json" } });
@@ -79,19 +80,7 @@ export function createTunnelApp(
     }
     const { connectorId, serial, notAfter } = identityOf(certificate);
     const externalIp = externalIpOf(session);
-    const record = await store.getConnector(connectorId).catch((cause: { code?: string }) => {
-      if (cause.code !== "not_found") throw cause;
-      throw new TunnelError(
-        "connector_unknown",
-        `Cannot open tunnel: connector "${connectorId}" is not known here`,
-      );
-    });
-    if (!record.enabled) {
-      throw new TunnelError(
-        "connector_disabled",
-        `Cannot open tunnel: connector "${connectorId}" is disabled`,
-      );
-    }
+    const record = await admit(store, { connectorId, serial });
     return { connectorId, groupId: record.groupId, serial, notAfter, externalIp };
   }
 

@@ -4,6 +4,9 @@ import { SallyportError } from "../../platform/error.ts";
 export const TUNNEL_CODES = [
   "certificate_missing",
   "certificate_refused",
+  "certificate_unknown",
+  "certificate_revoked",
+  "identity_shared",
   "connector_unknown",
   "connector_disabled",
   "tunnel_unknown",

@@ -115,6 +115,10 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     return this.#exchanges;
   }
 
+  get isOpen(): boolean {
+    return this.#state !== "closed";
+  }
+
   get hello(): Hello | null {
     return this.#hello;
   }
@@ -139,6 +143,22 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     this.#state = "ready";
     this.#deps.counters.tunnelsConnected += 1;
     this.#deps.registry.add(this.#groupId, this);
+  }
+
+  /** True when the connector answers a ping within `ms` milliseconds. */
+  answers(ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), ms);
+      const answered = (alive: boolean): void => {
+        clearTimeout(timer);
+        resolve(alive);
+      };
+      try {
+        this.#session.ping((error) => answered(error === null));
+      } catch {
+        answered(false); // The session has gone.
+      }
+    });
   }
 
   /** The connector was moved to another group. */

@@ -39,7 +39,7 @@ const create = createRoute({
   tags,
   summary: "Create an enrolment token; its text is in this answer and nowhere else",
   request: { body: takes(enrolmentTokenInput) },
-  responses: { 201: creates("The new token.", newEnrolmentTokenSchema), ...problems(400, 401) },
+  responses: { 201: creates("The new token.", newEnrolmentTokenSchema), ...problems(400, 401, 404) },
 });
 
 const get = createRoute({

@@ -43,6 +43,9 @@ export const connectorSchema = z.object({
   lastSeenAt: moment.nullable(),
   connectedAt: moment.nullable().openapi({ description: "Start of its oldest tunnel." }),
   certificate: z.object({ serial: z.string(), notAfter: moment }).nullable(),
+  instances: z.number().int().openapi({
+    description: "Processes that have tunnels with this identity now; more than one: its key is used twice.",
+  }),
   tunnels: z.array(tunnelSchema),
 }).openapi("Connector");
 
@@ -83,6 +86,7 @@ export function toConnector(facts: ConnectorFacts): z.infer<typeof connectorSche
       serial: connector.certificateSerial,
       notAfter: toMoment(connector.certificateNotAfter),
     },
+    instances: new Set(tunnels.map(({ instanceId }) => instanceId).filter((id) => id !== "")).size,
     tunnels: tunnels.map(toTunnel),
   };
 }

@@ -11,6 +11,17 @@ const shape = {
   }),
   sessionLog: z.boolean().openapi({ description: "One log line an exchange, on broker and connectors." }),
   logLevel: z.enum(["debug", "info", "warn", "error"]),
+  reenrolment: z.boolean().openapi({
+    description:
+      "Whether a connector whose certificate expired while it was off gets a new one by proving its old key.",
+  }),
+  reenrolmentGraceDays: z.number().int().min(1).max(365).openapi({
+    description: "Days after the end of its certificate within which it may.",
+  }),
+  sharedIdentity: z.enum(["allow", "refuse"]).openapi({
+    description:
+      "Whether two processes may have tunnels with one connector's identity at once. Always logged.",
+  }),
 };
 
 /** Settings as the API shows them. */

@@ -4,6 +4,10 @@ import { idText, line, moment, nameText, recordShape, toMoment, toMomentOrNull, 
 
 const DAY_S = 86_400;
 
+const network = z.union([z.cidrv4(), z.cidrv6()], {
+  error: "expected a network such as 10.0.0.0/8 or fd00::/8",
+});
+
 /** An enrolment token as the API shows it: never its secret. */
 export const enrolmentTokenSchema = z.object({
   ...recordShape,
@@ -14,6 +18,11 @@ export const enrolmentTokenSchema = z.object({
   uses: z.number().int(),
   expiresAt: moment,
   revokedAt: moment.nullable(),
+  machineName: z.string().nullable().openapi({ description: "The only machine that may use it; null: any." }),
+  networks: z.array(z.string()).openapi({ description: "Networks it may be used from; empty: any." }),
+  connectorId: z.string().nullable().openapi({
+    description: "The connector that it lets register again; null: it makes new connectors.",
+  }),
 }).openapi("EnrolmentToken");
 
 /** The one answer that holds the token itself. */
@@ -28,6 +37,14 @@ export const enrolmentTokenInput = z.strictObject({
   maxUses: z.number().int().min(1).max(10_000).default(1),
   ttlSeconds: z.number().int().min(60).max(365 * DAY_S).default(DAY_S)
     .openapi({ description: "Seconds until it expires." }),
+  machineName: line(255).pipe(z.string().min(1)).nullable().default(null)
+    .openapi({ description: "The only machine that may use it, by the name that it registers with." }),
+  networks: z.array(network).max(64).default([])
+    .openapi({ description: "CIDR networks that it may be used from, as the broker sees the address." }),
+  connectorId: idText.nullable().default(null).openapi({
+    description:
+      "A connector that is to register again, with its id and group; its certificates are revoked then.",
+  }),
 }).openapi("EnrolmentTokenInput");
 
 /** Writes an enrolment token. */
@@ -45,6 +62,9 @@ export function toEnrolmentToken(
     uses,
     expiresAt: toMoment(expiresAt),
     revokedAt: toMomentOrNull(revokedAt),
+    machineName: token.machineName,
+    networks: [...token.networks],
+    connectorId: token.connectorId,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { CertificateAnswer } from "../../admin/schemas/certificate.ts";
 import type { ConnectorAnswer } from "../../admin/schemas/connector.ts";
 import type { AdminClient } from "../admin_client.ts";
 import { addClientCommand } from "../command.ts";
@@ -7,7 +8,8 @@ import { lookup } from "../lookup.ts";
 import { facts, table, when } from "../table.ts";
 import { findGroup } from "./groups.ts";
 
-const findConnector = (client: AdminClient, reference: string) =>
+/** The connector with this id or machine name. */
+export const findConnector = (client: AdminClient, reference: string): Promise<ConnectorAnswer> =>
   lookup<ConnectorAnswer>(client, "connectors", reference, ({ machineName }) => machineName);
 
 /** `connector ...` */
@@ -76,6 +78,45 @@ export function addConnectorCommands(program: Command, context: CliContext): voi
     await client.delete(`connectors/${id}`);
     return { json: { deleted: id }, text: `Deleted connector "${machineName}" (${id}).` };
   });
+
+  addClientCommand<{ connector?: string; revoked?: boolean }>(connector, context, {
+    usage: "certificates",
+    about: "list the certificates issued to connectors",
+    example: "sallyport-broker connector certificates --connector dmz-1",
+  }, async (client, { connector, revoked }) => {
+    const query = new URLSearchParams();
+    if (connector !== undefined) query.set("connectorId", (await findConnector(client, connector)).id);
+    if (revoked === true) query.set("revoked", "true");
+    const certificates = await client.list<CertificateAnswer>(`certificates?${query}`);
+    const rows = certificates.map((c) => [
+      c.serial,
+      c.connectorId,
+      when(c.issuedAt),
+      when(c.notAfter),
+      when(c.usedAt),
+      when(c.revokedAt),
+      c.revocationReason,
+    ]);
+    const head = ["SERIAL", "CONNECTOR", "ISSUED", "VALID UNTIL", "FIRST USED", "REVOKED", "REASON"];
+    return { json: certificates, text: table(head, rows, "No certificate.") };
+  })
+    .option("--connector <connector>", "only those of this connector, by id or machine name")
+    .option("--revoked", "only those that are revoked");
+
+  addClientCommand<{ reason?: string }>(connector, context, {
+    usage: "revoke-certificate <serial>",
+    about: "revoke one certificate: its tunnels end; others of its connector stay good",
+    example: 'sallyport-broker connector revoke-certificate 4f0c... --reason "key was copied"',
+  }, async (client, { reason }, serial) => {
+    const query = reason === undefined ? "" : `?${new URLSearchParams({ reason })}`;
+    const path = `certificates/${encodeURIComponent(serial!.toLowerCase())}${query}`;
+    const revoked = await client.delete<CertificateAnswer>(path);
+    return {
+      json: revoked,
+      text: `Revoked certificate ${serial} of connector ${revoked?.connectorId}. To let that host back in: ` +
+        `sallyport-broker token create --connector ${revoked?.connectorId}`,
+    };
+  }).option("--reason <text>", "why, for the list and the audit");
 }
 
 const SWITCHES = [
@@ -95,6 +136,7 @@ function describe(c: ConnectorAnswer): string {
     ["latest version", c.latestVersion],
     ["external IP", c.externalIp],
     ["last seen", when(c.lastSeenAt)],
+    ["instances", c.instances > 1 ? `${c.instances}: its identity is used twice` : c.instances],
     ["certificate", c.certificate?.serial],
     ["valid until", when(c.certificate?.notAfter ?? null)],
   ]);

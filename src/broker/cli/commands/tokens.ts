@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import type { EnrolmentTokenAnswer, NewEnrolmentTokenAnswer } from "../../admin/schemas/token.ts";
-import { addClientCommand, durationSeconds, wholeNumber } from "../command.ts";
+import { addClientCommand, collect, durationSeconds, wholeNumber } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { table, when } from "../table.ts";
+import { findConnector } from "./connectors.ts";
 import { findGroup } from "./groups.ts";
 
 interface CreateOptions {
@@ -10,6 +11,9 @@ interface CreateOptions {
   uses?: number;
   ttl?: number;
   description?: string;
+  machineName?: string;
+  network?: string[];
+  connector?: string;
 }
 
 /** `token ...` */
@@ -20,12 +24,16 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     usage: "create",
     about: "create an enrolment token; it is shown once",
     example: "sallyport-broker token create --group Berlin --uses 2 --ttl 24h",
-  }, async (client, { group, uses, ttl, description }) => {
+  }, async (client, { group, uses, ttl, description, machineName, network, connector }) => {
+    const bound = connector === undefined ? undefined : await findConnector(client, connector);
     const made = await client.post<NewEnrolmentTokenAnswer>("enrolment-tokens", {
       groupId: group === undefined ? undefined : (await findGroup(client, group)).id,
       maxUses: uses,
       ttlSeconds: ttl,
       description,
+      machineName,
+      networks: network,
+      connectorId: bound?.id,
     });
     const text = [
       `Created enrolment token ${made.id}: ${made.maxUses} use(s), until ${
@@ -35,7 +43,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       made.token,
       "",
       "Next, on the connector's host (paste the token, then Enter and Ctrl-D):",
-      "  sallyport-connector register --token-file -",
+      `  sallyport-connector register --token-file -${bound === undefined ? "" : " --force"}`,
       "  sallyport-connector run",
     ];
     return { json: made, text: text.join("\n") };
@@ -43,6 +51,12 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     .option("--group <group>", "group that the connector joins (default: Default)")
     .option("--uses <number>", "how many connectors may use it (default: 1)", wholeNumber("--uses"))
     .option("--ttl <duration>", "how long it can be used, e.g. 30m, 24h, 7d (default: 24h)", durationSeconds)
+    .option("--machine-name <name>", "the only machine that may use it, by the name it registers with")
+    .option("--network <cidr>", "network that it may be used from; can be given several times", collect)
+    .option(
+      "--connector <connector>",
+      "a connector, by id or machine name, that is to register again and keep id and group",
+    )
     .option("--description <text>", "a note for administrators");
 
   addClientCommand(token, context, {
@@ -57,9 +71,10 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       t.groupId,
       `${t.uses}/${t.maxUses}`,
       when(t.expiresAt),
+      boundsOf(t),
       t.description,
     ]);
-    const head = ["ID", "STATUS", "GROUP ID", "USES", "EXPIRES", "DESCRIPTION"];
+    const head = ["ID", "STATUS", "GROUP ID", "USES", "EXPIRES", "ONLY FOR", "DESCRIPTION"];
     return { json: tokens, text: table(head, rows, "No token. Next: sallyport-broker token create") };
   });
 
@@ -71,4 +86,10 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     const revoked = await client.delete<EnrolmentTokenAnswer>(`enrolment-tokens/${encodeURIComponent(id!)}`);
     return { json: revoked, text: `Revoked enrolment token ${id}.` };
   });
+}
+
+/** What a token is limited to beside its group. */
+function boundsOf({ connectorId, machineName, networks }: EnrolmentTokenAnswer): string {
+  return [connectorId === null ? null : `connector ${connectorId}`, machineName, ...networks]
+    .filter((bound) => bound !== null).join(", ");
 }
