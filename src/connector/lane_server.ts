@@ -42,7 +42,8 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
   #answer: BackendAnswer | null = null;
   #backend: BackendExchange | null = null;
   #early: Early = [];
-  #earlyEnd = false;
+  /** Trailers of a body that has ended before its exchange with the backend began. */
+  #earlyEnd: HeaderList | null = null;
   /** Request bytes handed to a backend that has asked to wait. */
   #waiting = 0;
 
@@ -110,10 +111,10 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     }
   }
 
-  end(_trailers: HeaderList, unread: number): void {
+  end(trailers: HeaderList, unread: number): void {
     if (unread > 0) this.budget.give(unread); // The backend's request body holds at most the rest of one credit now.
-    if (this.#state === "waiting") this.#earlyEnd = true;
-    else this.#backend?.end();
+    if (this.#state === "waiting") this.#earlyEnd = trailers;
+    else this.#backend?.end(trailers);
   }
 
   abort(reason: Abort): void {
@@ -173,7 +174,7 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     const early = this.#early;
     this.#early = [];
     for (const bytes of early) this.data(bytes);
-    if (this.#earlyEnd) this.#backend?.end();
+    if (this.#earlyEnd !== null) this.#backend?.end(this.#earlyEnd);
   }
 
   #reset(): void {
@@ -181,7 +182,7 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     this.#answer = null;
     this.#backend = null;
     this.#waiting = 0;
-    this.#earlyEnd = false;
+    this.#earlyEnd = null;
     if (this.#early.length > 0) this.#early = [];
   }
 
@@ -212,11 +213,11 @@ class BackendAnswer implements BackendHandler {
     if (this.#server.isCurrent(this)) this.#server.lane.sendInformational({ status, headers });
   }
 
-  response(status: number, reason: string, headers: HeaderList): void {
+  response(status: number, reason: string, headers: HeaderList, ended = false): void {
     if (!this.#server.isCurrent(this)) return;
     this.#status = status;
     this.#headMs = this.#server.now() - this.#begunAt;
-    const hasBody = status !== 204 && status !== 304 && this.#head.method !== "HEAD";
+    const hasBody = !ended && status !== 204 && status !== 304 && this.#head.method !== "HEAD";
     this.#server.lane.sendResponse({ status, reason, headers, hasBody });
   }
 

@@ -12,6 +12,7 @@ const ANSWERS: ReadonlyMap<string, IngressCode> = new Map(Object.entries<Ingress
   backend_misconfigured: "backend_unreachable",
   backend_bad_request: "bad_request",
   backend_reset: "backend_bad_response",
+  backend_wrong_protocol: "backend_bad_response",
   backend_closed: "tunnel_lost",
   head_too_large: "backend_bad_response",
 }));
@@ -26,10 +27,13 @@ export function answerTo(code: string): IngressCode {
   return code.startsWith("backend_tls_") ? "backend_tls_failed" : "tunnel_lost";
 }
 
+/** Ends of exchanges for which there is no page: the user has gone, or has been answered. */
+const UNANSWERED: ReadonlySet<string> = new Set(["cancelled", "upgraded_idle"]);
+
 const TLS_CODE = /^backend_tls_[a-z_]{1,40}$/;
 
 /** The code under which it is counted and logged: connectors can say what they like, ours are few. */
 export function countedAs(code: string): string {
-  if (ANSWERS.has(code) || KNOWN.has(code) || code === "cancelled" || TLS_CODE.test(code)) return code;
+  if (ANSWERS.has(code) || KNOWN.has(code) || UNANSWERED.has(code) || TLS_CODE.test(code)) return code;
   return "tunnel_lost";
 }

@@ -1,5 +1,5 @@
 /** What happens to a header on its way through. */
-export type HeaderRule = "keep" | "drop" | "connection" | "host" | "length" | "coding" | "cookie";
+export type HeaderRule = "keep" | "drop" | "connection" | "host" | "length" | "coding" | "cookie" | "te" | "translate";
 
 /** How many different spellings of names are remembered; others are looked up each time. */
 const MOST_REMEMBERED = 4096;
@@ -24,6 +24,7 @@ const REQUEST_RULES: Record<string, HeaderRule> = {
   "content-length": "length",
   host: "host",
   cookie: "cookie",
+  te: "te",
   // Said anew by the broker: what comes from outside is not to be believed.
   forwarded: "drop",
   "x-forwarded-for": "drop",
@@ -38,6 +39,12 @@ const RESPONSE_RULES: Record<string, HeaderRule> = {
   connection: "connection",
   "transfer-encoding": "coding",
   "content-length": "length",
+  // What may name the backend's own URLs, and cookies, which name its host.
+  location: "translate",
+  "content-location": "translate",
+  refresh: "translate",
+  link: "translate",
+  "set-cookie": "translate",
 };
 
 /** Says by name what to do with a header, in any spelling; remembers spellings, so that the usual ones cost one look-up. */
@@ -53,11 +60,22 @@ export class HeaderRules {
     const known = this.#remembered.get(name);
     if (known !== undefined) return known;
     const lower = name.toLowerCase();
-    const rule = Object.hasOwn(this.#rules, lower) ? this.#rules[lower]! : "keep";
+    const rule = Object.hasOwn(this.#rules, lower)
+      ? this.#rules[lower]!
+      : this.#isDisguised(lower)
+      ? "drop"
+      : "keep";
     if (name.length <= LONGEST_REMEMBERED && this.#remembered.size < MOST_REMEMBERED) {
       this.#remembered.set(name, rule);
     }
     return rule;
+  }
+
+  /** CGI and what descends from it cannot tell `X_Forwarded-For` from `X-Forwarded-For` (RFC 3875 section 4.1.18). */
+  #isDisguised(lower: string): boolean {
+    if (!/[^a-z0-9-]/.test(lower)) return false;
+    const dashed = lower.replace(/[^a-z0-9]/g, "-");
+    return Object.hasOwn(this.#rules, dashed) && this.#rules[dashed] !== "translate";
   }
 }
 

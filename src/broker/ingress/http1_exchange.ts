@@ -4,6 +4,7 @@ import type { Flushable } from "../../tunnel/flush_queue.ts";
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { outgoingTrailers } from "./request_headers.ts";
 import { resetConnection } from "./reset_connection.ts";
 import { incomingHeaders, incomingTrailers } from "./response_headers.ts";
 
@@ -34,6 +35,10 @@ export class Http1Exchange extends IngressExchange implements Flushable {
     res.on("close", () => this.userClosed());
   }
 
+  override get acceptEncoding(): string | undefined {
+    return this.#req.headers["accept-encoding"] as string | undefined;
+  }
+
   /** Sends the request on its way. */
   start(backendTarget: string, headers: HeaderList, hasBody: boolean): void {
     this.dispatch(this.#req.method!, backendTarget, headers, hasBody ? "body" : "nothing");
@@ -44,7 +49,7 @@ export class Http1Exchange extends IngressExchange implements Flushable {
     req.on("data", (bytes: Buffer) => {
       if (!this.sendBody(bytes)) req.pause();
     });
-    req.on("end", () => this.sendBodyEnd(req.rawTrailers));
+    req.on("end", () => this.sendBodyEnd(outgoingTrailers(req.rawTrailers)));
     req.on("error", () => {}); // `close` of the response follows.
   }
 
@@ -55,11 +60,11 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   protected writeInformational(head: InformationalHead): void {
     if (this.#req.httpVersionMinor === 0) return; // HTTP/1.0 knows none (RFC 9110 section 15.2).
     if (head.status === 100) this.#res.writeContinue();
-    else this.#res.writeInformation(head.status, incomingHeaders(head.headers));
+    else this.#res.writeInformation(head.status, incomingHeaders(head.headers, undefined, this.translator));
   }
 
   protected writeHead(head: ResponseHead): void {
-    this.#res.writeHead(head.status, head.reason, incomingHeaders(head.headers, this));
+    this.#res.writeHead(head.status, head.reason, this.finalHeaders(head));
     if (!head.hasBody) return;
     // Node keeps a head until there is a body, which of a stream of events may come much later.
     this.#writes = "head";

@@ -4,8 +4,11 @@ import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { outgoingTrailers } from "./request_headers.ts";
 import {
   checkHeader,
+  headersOfStream,
+  type HeaderTranslator,
   incomingHeaders,
   incomingHeadersOfStream,
   incomingTrailers,
@@ -34,6 +37,10 @@ export class Http2Exchange extends IngressExchange {
     stream.on("aborted", () => stream.destroy());
   }
 
+  override get acceptEncoding(): string | undefined {
+    return this.#headers["accept-encoding"] as string | undefined;
+  }
+
   /** Sends the request on its way. */
   start(backendTarget: string, headers: HeaderList, hasBody: boolean): void {
     this.dispatch(String(this.#headers[":method"]), backendTarget, headers, hasBody ? "body" : "nothing");
@@ -48,7 +55,7 @@ export class Http2Exchange extends IngressExchange {
     stream.on("trailers", (_headers, _flags, raw: string[]) => trailers = raw);
     // A reset by the peer may look like an end: only one that is not aborted is complete.
     stream.on("end", () => {
-      if (!stream.aborted) this.sendBodyEnd(trailers);
+      if (!stream.aborted) this.sendBodyEnd(outgoingTrailers(trailers));
     });
   }
 
@@ -57,11 +64,11 @@ export class Http2Exchange extends IngressExchange {
   }
 
   protected writeInformational(head: InformationalHead): void {
-    this.#stream.additionalHeaders({ ":status": head.status, ...objectOf(head.headers) });
+    this.#stream.additionalHeaders({ ":status": head.status, ...objectOf(head.headers, this.translator) });
   }
 
   protected writeHead(head: ResponseHead): void {
-    const headers = incomingHeadersOfStream(head.status, head.headers, this);
+    const headers = headersOfStream(head.status, this.finalHeaders(head));
     const stream = this.#stream;
     if (!head.hasBody) {
       stream.respond(headers, { endStream: true });
@@ -113,8 +120,9 @@ export class Http2Exchange extends IngressExchange {
   }
 }
 
-function objectOf(list: HeaderList): Record<string, string | string[]> {
-  const kept = incomingHeaders([...list]);
+/** A header list for those calls of `node:http2` that take an object: names in lower case, several values gathered. */
+export function objectOf(list: HeaderList, translator?: HeaderTranslator): Record<string, string | string[]> {
+  const kept = incomingHeaders([...list], undefined, translator);
   const result: Record<string, string | string[]> = {};
   for (let i = 0; i < kept.length; i += 2) {
     const name = kept[i]!.toLowerCase();

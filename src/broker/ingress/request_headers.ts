@@ -25,6 +25,7 @@ export function outgoingHeaders(
   let connection = "";
   let hosts = 0;
   let codings = 0;
+  let trailersWelcome = false;
   let sound = true;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
@@ -50,11 +51,16 @@ export function outgoingHeaders(
       case "connection":
         connection = connection === "" ? value : `${connection},${value}`;
         break;
+      case "te":
+        if (saysTrailers(value)) trailersWelcome = true;
+        break;
     }
   }
   const kept = connection === "" || connection === "keep-alive"
     ? headers
     : withoutNominated(headers, connection);
+  // Of this hop, but what it asks for every hop can give: said anew (RFC 9110 section 10.1.4).
+  if (trailersWelcome) kept.push("TE", "trailers");
   addForwarded(kept, facts);
   return { headers: kept, hasBody, sound: sound && hosts === 1 && codings <= 1 };
 }
@@ -93,10 +99,28 @@ export function outgoingHeadersOfStream(
         if (cookieAt < 0) cookieAt = headers.push(name, raw[i + 1]!) - 1;
         else headers[cookieAt] += `; ${raw[i + 1]!}`;
         break;
+      case "te":
+        if (saysTrailers(raw[i + 1]!)) headers.push("te", "trailers");
+        break;
     }
   }
   addForwarded(headers, facts);
   return headers;
+}
+
+/** Trailers of a request for the backend: what only a head may say is left out (RFC 9110 section 6.5.1). */
+export function outgoingTrailers(raw: HeaderList): HeaderList {
+  if (raw.length === 0) return raw;
+  const trailers: HeaderList = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    if (requestRules.of(raw[i]!) === "keep") trailers.push(raw[i]!, raw[i + 1]!);
+  }
+  return trailers;
+}
+
+/** True where a TE says that trailers are welcome; the other codings that it may name are of one hop. */
+function saysTrailers(te: string): boolean {
+  return te === "trailers" || te.split(",").some((coding) => coding.trim().toLowerCase() === "trailers");
 }
 
 function addForwarded(headers: HeaderList, facts: RequestFacts): void {

@@ -1,26 +1,43 @@
-import type { BackendRequest } from "./port.ts";
+import { isGrpc } from "./http2_head.ts";
+import type { BackendRequest, HeaderList } from "./port.ts";
 
 /** Which adapter carries a request, or why none may: its framing is ambiguous, or it is a CONNECT. */
-export type AdapterChoice = "undici" | "node_http" | "refused_connect" | "refused_framing";
+export type AdapterChoice =
+  | "undici"
+  /** With the TE taken out (`withoutTe`): it needs a Connection beside it, which undici does not send. */
+  | "undici_without_te"
+  | "node_http"
+  | "http2"
+  | "refused_connect"
+  | "refused_framing";
+
+/** Which requests go to a backend over HTTP/2, decided once by its settings. */
+export type Http2Use = "never" | "grpc" | "always";
 
 /** Methods for which undici sends `Content-Length: 0` where there is no body. */
 const EXPECTS_BODY: ReadonlySet<string> = new Set(["PUT", "POST", "PATCH", "QUERY", "PROPFIND", "PROPPATCH"]);
 
 /**
  * undici costs half of `node:http`, so it takes what it can do right: origin-form targets, one Host, a body of known length.
- * `node:http` takes the rest: `OPTIONS *`, Expect, Upgrade, hop-by-hop fields, several Hosts, an explicit `Content-Length: 0`
- * that undici would drop, and chunked bodies, whose head must leave before the first byte (undici holds it back until then).
+ * `node:http` takes the rest: `OPTIONS *`, Expect, Upgrade, hop-by-hop fields, several Hosts, trailers, an explicit
+ * `Content-Length: 0` that undici would drop, and chunked bodies, whose head must leave before the first byte (undici holds it
+ * back until then). `node:http2` takes what `http2` says, but no change of protocol: HTTP/2 has none.
  */
-export function adapterFor(request: BackendRequest): AdapterChoice {
+export function adapterFor(request: BackendRequest, http2: Http2Use = "never"): AdapterChoice {
   const { headers, method } = request;
   if (method === "CONNECT") return "refused_connect";
   let length: string | null = null;
   let chunked = false;
   let hosts = 0;
+  let te = false;
+  let grpc = false;
   let special = request.target.charCodeAt(0) !== 0x2f;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     switch (name.length) {
+      case 2:
+        if (isName(name, "te")) te = true;
+        break;
       case 4:
         if (isName(name, "host")) hosts++;
         break;
@@ -32,6 +49,9 @@ export function adapterFor(request: BackendRequest): AdapterChoice {
         break;
       case 10:
         if (isName(name, "connection") || isName(name, "keep-alive")) special = true;
+        break;
+      case 12:
+        if (isName(name, "content-type") && isGrpc(headers[i + 1]!)) grpc = true;
         break;
       case 14:
         if (!isName(name, "content-length")) break;
@@ -51,7 +71,14 @@ export function adapterFor(request: BackendRequest): AdapterChoice {
   } else if (request.hasBody) {
     special = true;
   }
-  return special || hosts !== 1 ? "node_http" : "undici";
+  if (http2 !== "never" && (grpc || http2 === "always") && request.upgrade !== true) return "http2";
+  if (special || hosts !== 1 || (te && grpc)) return "node_http";
+  return te ? "undici_without_te" : "undici";
+}
+
+/** Takes TE out of a header list, in place. */
+export function withoutTe(headers: HeaderList): void {
+  for (let i = headers.length - 2; i >= 0; i -= 2) if (isName(headers[i]!, "te")) headers.splice(i, 2);
 }
 
 function isName(name: string, lower: string): boolean {

@@ -1,9 +1,11 @@
 import type { ConnectorApp } from "../../protocol/app.ts";
 import type { Log } from "../../platform/log.ts";
+import { adapterFor, type Http2Use, withoutTe } from "./adapter.ts";
 import type { AllowList } from "./allow_list.ts";
 import type { Lookup } from "./dial.ts";
 import { Dialler } from "./dialler.ts";
 import { BackendError } from "./errors.ts";
+import { Http2Adapter } from "./http2.ts";
 import { NodeHttpAdapter } from "./node_http.ts";
 import { parseOrigin } from "./origin.ts";
 import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
@@ -30,9 +32,12 @@ export interface AppBackendOptions {
 export class AppBackend implements ExchangeOwner {
   readonly #options: AppBackendOptions;
   readonly #dialler: Dialler;
+  readonly #http2Use: Http2Use;
   #app: ConnectorApp;
   #undici: UndiciAdapter | null = null;
   #nodeHttp: NodeHttpAdapter | null = null;
+  #http2: Http2Adapter | null = null;
+  #http2Dialler: Dialler | null = null;
   #running = 0;
   #nodeHttpOnly = false;
   #retired: (() => void) | null = null;
@@ -41,14 +46,26 @@ export class AppBackend implements ExchangeOwner {
   constructor(app: ConnectorApp, options: AppBackendOptions) {
     this.#app = app;
     this.#options = options;
-    const { allow, lookup } = options;
-    this.#dialler = new Dialler({
-      origin: parseOrigin(app),
-      tls: app.tls,
-      connectMs: app.timeouts.connectMs,
+    this.#dialler = this.#newDialler("http/1.1");
+    this.#http2Use = http2UseOf(app, this.#dialler.origin.tls);
+  }
+
+  #newDialler(alpn: string): Dialler {
+    const { allow, lookup } = this.#options;
+    const { tls, timeouts } = this.#app;
+    return new Dialler({
+      origin: parseOrigin(this.#app),
+      tls,
+      alpn,
+      connectMs: timeouts.connectMs,
       allow,
       lookup,
     });
+  }
+
+  #connectHttp2(): Http2Adapter {
+    this.#http2Dialler = this.#newDialler("h2");
+    return new Http2Adapter(this.#app, this.#http2Dialler, this);
   }
 
   /** Are these the settings that the connections were made under? */
@@ -59,11 +76,13 @@ export class AppBackend implements ExchangeOwner {
     return true;
   }
 
-  dispatch(
-    choice: "undici" | "node_http",
-    request: BackendRequest,
-    handler: BackendHandler,
-  ): BackendExchange {
+  /** Throws `BackendError` where it cannot be started at all. */
+  dispatch(request: BackendRequest, handler: BackendHandler): BackendExchange {
+    const choice = adapterFor(request, this.#http2Use);
+    if (choice === "refused_connect") throw badRequest("CONNECT cannot be forwarded");
+    if (choice === "refused_framing") {
+      throw badRequest("The request's length is ambiguous, it cannot be forwarded");
+    }
     const { connectionsPerApp, waitingPerApp } = this.#options;
     if (this.#running >= connectionsPerApp + waitingPerApp) {
       throw new BackendError(
@@ -71,7 +90,13 @@ export class AppBackend implements ExchangeOwner {
         `Backend "${this.#app.origin}" has ${this.#running} exchanges already`,
       );
     }
-    if (choice === "undici" && !this.#nodeHttpOnly) {
+    if (choice === "http2") {
+      this.#http2 ??= this.#connectHttp2();
+      this.#running++;
+      return this.#http2.dispatch(request, handler);
+    }
+    if (choice !== "node_http" && !this.#nodeHttpOnly) {
+      if (choice === "undici_without_te") withoutTe(request.headers);
       this.#undici ??= new UndiciAdapter(this.#app, this.#dialler, connectionsPerApp, this);
       this.#running++;
       return this.#undici.dispatch(request, handler);
@@ -91,7 +116,9 @@ export class AppBackend implements ExchangeOwner {
   /** Closes every connection; exchanges that run fail with `backend_closed`. */
   async destroy(): Promise<void> {
     this.#dialler.close();
+    this.#http2Dialler?.close();
     this.#nodeHttp?.destroy();
+    this.#http2?.destroy();
     await this.#undici?.destroy();
   }
 
@@ -114,13 +141,36 @@ export class AppBackend implements ExchangeOwner {
   #finishRetiring(): void {
     if (this.#retired === null || this.#running > 0) return;
     this.#nodeHttp?.retire();
+    this.#http2?.retire();
     this.#retired();
     this.#retired = null;
   }
 }
 
+function badRequest(message: string): BackendError {
+  return new BackendError("backend_bad_request", message);
+}
+
+/** In the clear nothing says whether a backend speaks HTTP/2, so that only the setting can. */
+function http2UseOf(app: ConnectorApp, tls: boolean): Http2Use {
+  switch (app.backendProtocol) {
+    case "http1":
+      return "never";
+    case "auto":
+      return tls ? "grpc" : "never";
+    default:
+      if (tls === (app.backendProtocol === "h2")) return "always";
+      throw new BackendError(
+        "backend_misconfigured",
+        `Cannot use backend "${app.origin}" with protocol "${app.backendProtocol}": h2 is for https, h2c for http`,
+        { details: { appId: app.id } },
+      );
+  }
+}
+
 function sameSettings(a: ConnectorApp, b: ConnectorApp): boolean {
   return a.origin === b.origin &&
+    a.backendProtocol === b.backendProtocol &&
     a.timeouts.connectMs === b.timeouts.connectMs &&
     a.timeouts.responseHeadMs === b.timeouts.responseHeadMs &&
     a.timeouts.idleMs === b.timeouts.idleMs &&

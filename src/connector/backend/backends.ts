@@ -1,7 +1,6 @@
 import type { ConnectorApp } from "../../protocol/app.ts";
 import type { Log } from "../../platform/log.ts";
 import { silentLog } from "../../platform/log.ts";
-import { adapterFor } from "./adapter.ts";
 import type { AllowList } from "./allow_list.ts";
 import { AppBackend } from "./app_backend.ts";
 import { defaultLookup } from "./dial.ts";
@@ -49,19 +48,8 @@ class AllBackends implements Backends {
     if (this.#closed) {
       return refuse(handler, "backend_closed", "The connector is closing its backend connections");
     }
-    const choice = adapterFor(request);
-    if (choice === "refused_connect") {
-      return refuse(handler, "backend_bad_request", "CONNECT cannot be forwarded");
-    }
-    if (choice === "refused_framing") {
-      return refuse(
-        handler,
-        "backend_bad_request",
-        "The request's length is ambiguous, it cannot be forwarded",
-      );
-    }
     try {
-      return this.#backendOf(app).dispatch(choice, request, handler);
+      return this.#backendOf(app).dispatch(request, handler);
     } catch (error) {
       if (!(error instanceof BackendError)) throw error;
       return refuse(handler, error.code, error.message);

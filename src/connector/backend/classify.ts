@@ -16,6 +16,7 @@ const TCP: Readonly<Record<string, BackendCode>> = {
 
 const TLS: Readonly<Record<string, BackendCode>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: "backend_tls_name_mismatch",
+  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: "backend_wrong_protocol",
   CERT_HAS_EXPIRED: "backend_tls_expired",
   CERT_NOT_YET_VALID: "backend_tls_expired",
   DEPTH_ZERO_SELF_SIGNED_CERT: "backend_tls_untrusted",

@@ -25,6 +25,8 @@ export const defaultLookup: Lookup = (hostname, options, callback) =>
 export interface DialSettings {
   origin: Origin;
   tls: AppBackendTls;
+  /** Protocol asked for in the TLS handshake; `http/1.1` where nothing is said. */
+  alpn?: string;
   /** Milliseconds for name, TCP and TLS together; 0: no limit. */
   connectMs: number;
   allow: AllowList;
@@ -119,13 +121,13 @@ export class Dial {
   }
 
   #connectTls(options: TcpNetConnectOpts): Socket {
-    const { origin, tls, session } = this.#settings;
+    const { origin, tls, session, alpn = "http/1.1" } = this.#settings;
     const socket = connectTls({
       ...options,
       servername: tls.serverName ?? (isIP(origin.host) === 0 ? origin.host : undefined),
       ca: tls.ca,
       rejectUnauthorized: tls.validate,
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: [alpn],
       session,
     });
     // Stays for the life of the socket: a TLS 1.3 server sends its tickets after the handshake.

@@ -14,6 +14,7 @@ export const BACKEND_CODES = [
   "backend_tls_name_mismatch",
   "backend_tls_expired",
   "backend_tls_failed",
+  "backend_wrong_protocol",
   "backend_timeout",
   "backend_idle_timeout",
   "backend_reset",

@@ -5,7 +5,7 @@ import type { AppTimeouts } from "../../protocol/app.ts";
 import { BackendError } from "./errors.ts";
 import { framedHeaders } from "./node_http_head.ts";
 import { nodeHttpError } from "./node_http_error.ts";
-import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest } from "./port.ts";
+import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest, HeaderList } from "./port.ts";
 
 /**
  * `queued`: no byte has left. `sent`: on a connection. `answered`: the final head came. `switched`: it was a 101 that we
@@ -77,10 +77,19 @@ export class NodeHttpExchange implements BackendExchange {
     return this.#request!.write(chunk);
   }
 
-  end(): void {
+  end(trailers?: HeaderList): void {
     if (this.#socket !== null) return void this.#socket.end();
     if (this.#state === "over" || this.#bodyEnded) return;
     this.#bodyEnded = true;
+    if (trailers !== undefined && trailers.length > 0) {
+      try {
+        this.#request!.addTrailers(pairs(trailers));
+      } catch (error) {
+        return this.#fail(
+          new BackendError("backend_bad_request", `Backend cannot be sent these trailers: ${error}`),
+        );
+      }
+    }
     this.#request!.end();
   }
 
@@ -133,6 +142,10 @@ export class NodeHttpExchange implements BackendExchange {
 
   #answered(response: IncomingMessage): void {
     if (this.#state === "over") return;
+    // Without an `Upgrade` it comes as a response, and the connection would be used again.
+    if (response.statusCode === 101) {
+      return this.#fail(badResponse("answered 101 without saying to which protocol"));
+    }
     this.#state = "answered";
     this.#response = response;
     this.#arm(this.#timeouts.idleMs);
@@ -229,6 +242,12 @@ export class NodeHttpExchange implements BackendExchange {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#left(this);
   }
+}
+
+function pairs(list: HeaderList): [string, string][] {
+  const result: [string, string][] = [];
+  for (let i = 0; i < list.length; i += 2) result.push([list[i]!, list[i + 1]!]);
+  return result;
 }
 
 function badResponse(said: string): BackendError {

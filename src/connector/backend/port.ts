@@ -21,7 +21,8 @@ export interface BackendRequest {
 /** What a backend does, told in this order: informational*, response, data*, end - or failed at any point, once, last. */
 export interface BackendHandler {
   informational(status: number, headers: HeaderList): void;
-  response(status: number, reason: string, headers: HeaderList): void;
+  /** `ended`: the head says itself that no body follows, and `end` without trailers comes next (HTTP/2). */
+  response(status: number, reason: string, headers: HeaderList, ended?: boolean): void;
   /** Bytes of the body as they came: hand them on or copy, they may be reused never but are shared views. Return false to pause. */
   data(chunk: Uint8Array): boolean;
   /** `trailers` is empty when there were none. */
@@ -44,8 +45,8 @@ export interface BackendFailure {
 export interface BackendExchange {
   /** One piece of the request body; false: wait for `drained`. */
   write(chunk: Uint8Array): boolean;
-  /** End of the request body. */
-  end(): void;
+  /** End of the request body, with its trailers where there are any; undici has no way to send those. */
+  end(trailers?: HeaderList): void;
   /** Let response data flow again after `data` returned false. */
   resume(): void;
   /** Give up: closes the connection to the backend at once; no handler call follows. */

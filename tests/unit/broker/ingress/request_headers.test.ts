@@ -4,6 +4,7 @@ import type { RequestFacts } from "../../../../src/broker/ingress/client_facts.t
 import {
   outgoingHeaders,
   outgoingHeadersOfStream,
+  outgoingTrailers,
   outgoingUpgradeHeaders,
 } from "../../../../src/broker/ingress/request_headers.ts";
 
@@ -144,5 +145,29 @@ test("outgoingHeadersOfStream: Host first, pseudo-headers out, cookie crumbs joi
     "c",
   ];
   const headers = outgoingHeadersOfStream(raw, "inner", facts);
-  assert.deepEqual(headers, ["host", "inner", "cookie", "a; b; c", "x", "1", ...forwarded]);
+  assert.deepEqual(headers, ["host", "inner", "cookie", "a; b; c", "x", "1", "te", "trailers", ...forwarded]);
+});
+
+test("outgoingHeaders: of TE only trailers goes on, said anew, though Connection names it", () => {
+  const te = (...raw: string[]) => outgoing(...raw).headers.slice(2, -forwarded.length);
+  assert.deepEqual(te("TE", "gzip, Trailers", "Connection", "TE"), ["TE", "trailers"]);
+  assert.deepEqual(te("te", "trailers"), ["TE", "trailers"]);
+  assert.deepEqual(te("TE", "gzip, deflate", "Connection", "TE"), []);
+});
+
+test("outgoingTrailers: what only a head may say is left out", () => {
+  const raw = [
+    "X-Sum",
+    "1",
+    "Content-Length",
+    "3",
+    "Transfer-Encoding",
+    "chunked",
+    "host",
+    "h",
+    "x-sum",
+    "2",
+  ];
+  assert.deepEqual(outgoingTrailers(raw), ["X-Sum", "1", "x-sum", "2"]);
+  assert.deepEqual(outgoingTrailers(["X-Forwarded-For", "1.1.1.1", "Cookie", "a", "TE", "trailers"]), []);
 });

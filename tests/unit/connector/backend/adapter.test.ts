@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { METHODS } from "node:http";
 import { test } from "node:test";
-import { adapterFor } from "../../../../src/connector/backend/adapter.ts";
+import { adapterFor, withoutTe } from "../../../../src/connector/backend/adapter.ts";
 import type { AdapterChoice } from "../../../../src/connector/backend/adapter.ts";
 import { framedHeaders } from "../../../../src/connector/backend/node_http_head.ts";
 
@@ -82,6 +82,14 @@ const TABLE: [string, string, string, string[], boolean, AdapterChoice][] = [
   ["a list of lengths", "POST", "/", [...HOST, "Content-Length", "5, 5"], true, "refused_framing"],
 ];
 
+const GRPC = [...HOST, "Content-Type", "application/grpc+proto", "TE", "trailers"];
+
+TABLE.push(
+  ["announced trailers", "POST", "/", [...HOST, "Trailer", "x", "Content-Length", "1"], true, "node_http"],
+  ["TE alone", "GET", "/", [...HOST, "TE", "trailers"], false, "undici_without_te"],
+  ["gRPC with TE to a backend of HTTP/1.1", "POST", "/", GRPC, true, "node_http"],
+);
+
 for (const [what, method, target, headers, hasBody, expected] of TABLE) {
   test(`${what}: ${expected}`, () => {
     assert.equal(adapterFor({ method, target, headers, hasBody }), expected);
@@ -104,4 +112,44 @@ test("framing for node:http is always explicit", () => {
   assert.deepEqual(framed("GET", [], false), ["Host", "b:1"]);
   const given = [...HOST, "CONTENT-length", "7"];
   assert.deepEqual(framed("POST", given, true), given);
+});
+
+test("adapterFor: HTTP/2 for gRPC or for all, but not for a change of protocol", () => {
+  const get = { method: "GET", target: "/", headers: HOST, hasBody: false };
+  const grpc = { method: "POST", target: "/", headers: GRPC, hasBody: true };
+  const web = { ...grpc, headers: [...HOST, "Content-Type", "application/grpc-web+proto"] };
+  assert.equal(adapterFor(grpc, "grpc"), "http2");
+  assert.equal(
+    adapterFor({ ...grpc, headers: [...HOST, "content-type", "Application/gRPC"] }, "grpc"),
+    "http2",
+  );
+  assert.equal(adapterFor(web, "grpc"), "node_http");
+  assert.equal(adapterFor(get, "grpc"), "undici");
+  assert.equal(adapterFor(get, "always"), "http2");
+  assert.equal(
+    adapterFor({ ...get, upgrade: true, headers: [...HOST, "Upgrade", "x"] }, "always"),
+    "node_http",
+  );
+  assert.equal(
+    adapterFor({ ...get, headers: [...HOST, "Content-Length", "5"] }, "always"),
+    "refused_framing",
+  );
+});
+
+test("withoutTe: takes TE out in any spelling, and nothing else", () => {
+  const headers = ["Host", "a", "te", "trailers", "X", "1", "TE", "gzip", "Tea", "2"];
+  withoutTe(headers);
+  assert.deepEqual(headers, ["Host", "a", "X", "1", "Tea", "2"]);
+});
+
+test("framedHeaders: TE is named in Connection; a body with announced trailers is chunked whatever its length", () => {
+  const post = { method: "POST", target: "/", hasBody: true };
+  assert.deepEqual(
+    framedHeaders({ ...post, headers: ["Host", "a", "TE", "trailers", "Content-Length", "1"] }, "b"),
+    ["Host", "a", "TE", "trailers", "Content-Length", "1", "Connection", "TE"],
+  );
+  assert.deepEqual(
+    framedHeaders({ ...post, headers: ["Host", "a", "content-length", "1", "Trailer", "x"] }, "b"),
+    ["Host", "a", "Trailer", "x", "Transfer-Encoding", "chunked"],
+  );
 });
