@@ -77,6 +77,16 @@ export const BROKER_CONFIGURATION = defineConfiguration({
       default: "enrol.sallyport.internal",
       describe: "TLS server name of enrolment",
     },
+    connectorCertificateMs: {
+      type: integer(3_000, 397 * 86_400_000),
+      default: 90 * 86_400_000,
+      describe: "Life of a connector's certificate; it is renewed after two thirds of it",
+    },
+    certificateRenewalsPerHour: {
+      type: integer(1, 100_000),
+      default: 20,
+      describe: "New certificates that one connector may have in an hour",
+    },
     certificates: {
       type: structured("list of { hosts, certFile, keyFile }; JSON in a flag or variable", CERTIFICATES),
       default: [],

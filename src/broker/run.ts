@@ -22,13 +22,16 @@ import { createAdminApp } from "./admin/app.ts";
 import { ensureFirstAdminToken } from "./admin/first_token.ts";
 import { serveAdmin } from "./admin/serve.ts";
 import { type Ca, openCa } from "./ca/ca.ts";
+import { Renewals } from "./ca/renewals.ts";
 import type { BrokerConfiguration } from "./config.ts";
 import { dataFolder } from "./data_folder.ts";
 import { createEnrolmentApp } from "./enrol/app.ts";
 import { type Certificates, createCertificates } from "./ingress/certificates.ts";
 import { createClientFacts } from "./ingress/client_facts.ts";
+import { IdleSweep } from "./ingress/idle_sweep.ts";
 import { createIngress, type IngressDeps, type OwnHosts } from "./ingress/ingress.ts";
 import { createRequestIds } from "./ingress/request_id.ts";
+import { viaNames } from "./ingress/request_marks.ts";
 import { createRouter } from "./ingress/router.ts";
 import { parseCidrList } from "./listener/address.ts";
 import type { Acceptor } from "./listener/acceptor.ts";
@@ -72,7 +75,15 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
   const store = stack.use(await openStore({ path: folder.store, log }));
   stack.defer(await followSettings(store, logging));
   await ensureFirstAdminToken(store, folder.adminToken, log);
-  const ca = stack.use(await openCa(config.dataDir, { names: [config.tunnelName, config.enrolName], log }));
+  const ca = stack.use(
+    await openCa(config.dataDir, {
+      names: [config.tunnelName, config.enrolName],
+      connectorCertificateMs: config.connectorCertificateMs,
+      log,
+    }),
+  );
+
+  const renewals = new Renewals({ store, ca, mostPerHour: config.certificateRenewalsPerHour, log });
 
   const counters = new DataPlaneCounters();
   const registry = stack.use(
@@ -92,6 +103,10 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
       maxLanes: config.maxLanesPerTunnel,
       nodeId: randomUUID(),
       softwareVersion: VERSION,
+      identities: {
+        renew: (connectorId, csr) => renewals.renew(connectorId, csr),
+        trustAnchors: () => ca.trustAnchors,
+      },
     }),
   );
   const handshakeFailed = (error: Error): void => {
@@ -134,7 +149,8 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
     counters: { enrolled: () => {}, refused: (code) => counters.failed(code) },
   });
   const serveEnrolment = getRequestListener(enrolment.fetch, { overrideGlobalObjects: false });
-  const ingress = (own: OwnHosts) => createIngress({ ...ingressDeps, own });
+  const ingress = (own: OwnHosts, sameCertificate?: IngressDeps["sameCertificate"]) =>
+    createIngress({ ...ingressDeps, own, ...(sameCertificate === undefined ? {} : { sameCertificate }) });
   const trustedProxies = parseCidrList(config.trustedProxies);
   const ingressDeps: Omit<IngressDeps, "own"> = {
     lanes: registry,
@@ -145,6 +161,8 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
     clientFacts: createClientFacts(trustedProxies),
     requestIds: createRequestIds(),
     turns: new FlushQueue(setImmediate),
+    via: viaNames(ca.caFingerprint),
+    idleSweep: stack.use(new IdleSweep()),
   };
   const limits = { maxHeaderBytes: config.maxRequestHeadBytes, maxHeaders: config.maxRequestHeaders };
   const publicTls = createPublicTls({
@@ -155,7 +173,7 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
         onRequest: (req: IncomingMessage, res: ServerResponse) => void serveEnrolment(req, res),
       },
       misdirected: [config.tunnelName],
-    }),
+    }, (serverName, host) => certificates.contextFor(serverName) === certificates.contextFor(host)),
     log,
     minVersion: config.tlsMinVersion,
     limits,

@@ -7,29 +7,36 @@
  */
 import { randomUUID } from "node:crypto";
 import { hostname, release, type } from "node:os";
+import { readCertificates } from "../platform/certificate.ts";
 import { createLogging } from "../platform/logging.ts";
 import type { LogLevel } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
 import { formatHostPort } from "../protocol/address.ts";
+import { parseTrustNotice } from "../protocol/certificates.ts";
 import { OLDEST_PROTOCOL_REVISION, PROTOCOL_REVISION } from "../protocol/messages.ts";
 import { CreditBudget } from "../tunnel/credit_budget.ts";
 import type { Fields } from "../tunnel/control_channel.ts";
 import { AllowList } from "./backend/allow_list.ts";
 import { createBackends } from "./backend/backends.ts";
 import type { ConnectorConfiguration } from "./config.ts";
-import { loadIdentity } from "./identity/identity.ts";
+import { type Identity, loadIdentity } from "./identity/identity.ts";
+import { checkTrust, saveTrust } from "./identity/trust.ts";
 import { lockState } from "./identity/state_lock.ts";
 import { KnownApps } from "./known_apps.ts";
+import { Renewer, type RenewerOptions } from "./renewer.ts";
 import { serveStatus } from "./status/server.ts";
 import { statusSocketPath } from "./status/socket_path.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { TunnelContext } from "./tunnel.ts";
+import type { DialTarget } from "./tunnel_socket.ts";
 
 /** How the program was called. */
 export interface RunOptions {
   /** One JSON line on standard output once the first tunnel is ready. */
   json: boolean;
   signal: AbortSignal;
+  /** Another clock for renewals, and who is told of their steps: for tests that end the process at one of them. */
+  renewal?: Pick<RenewerOptions, "now" | "onStep">;
 }
 
 const DIAL_STEP_MS = 10_000;
@@ -39,7 +46,7 @@ const LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(["debug", "info", "warn",
 /** Runs a connector until the signal is aborted and all is stopped. */
 export async function runConnector(
   config: ConnectorConfiguration,
-  { json, signal }: RunOptions,
+  { json, signal, renewal = {} }: RunOptions,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const logging = createLogging({
@@ -51,12 +58,21 @@ export async function runConnector(
   const { log } = logging;
 
   stack.use(lockState(config.stateDir));
-  const identity = await loadIdentity(config.stateDir);
+  let identity = await loadIdentity(config.stateDir);
   const backends = createBackends({ allow: new AllowList(config.allow), log });
   stack.defer(() => backends.close());
 
   const apps = new KnownApps();
   let wanted = { latest: "", desired: "" };
+  let trusting = Promise.resolve();
+  const takeTrust = async (fields: Fields): Promise<void> => {
+    const ca = checkTrust(parseTrustNotice(fields).ca, identity.ca, Date.now());
+    if (ca === null) return;
+    await saveTrust(config.stateDir, ca);
+    identity = { ...identity, ca };
+    log.info("trust anchors of the broker have changed", { anchors: readCertificates(ca).length });
+  };
+  stack.defer(() => trusting);
   const notices: Record<string, (fields: Fields) => void> = {
     "log.level": ({ level, session }) => {
       if (LEVELS.has(level)) logging.setLevel(level as LogLevel);
@@ -69,6 +85,15 @@ export async function runConnector(
           code,
         },
       ),
+    // One after the other: a later announcement must not be overwritten by an earlier one.
+    "trust": (fields) => {
+      trusting = trusting.then(() => takeTrust(fields)).catch((error: Error) =>
+        log.warn("trust anchors not taken over", {
+          error: error.message,
+          code: (error as { code?: string }).code ?? "error",
+        })
+      );
+    },
     "drain": ({ graceMs }) => log.info("the broker is about to stop", { graceMs }),
   };
   const context: TunnelContext = {
@@ -99,25 +124,30 @@ export async function runConnector(
     },
   };
   let announced = false;
-  const supervisors = Array.from({ length: config.tunnels }, () =>
+  const supervisors: Supervisor[] = Array.from({ length: config.tunnels }, () =>
     new Supervisor({
       context,
       log,
       stepMs: DIAL_STEP_MS,
       drainMs: config.drainMs,
-      target: () => ({
-        address: identity.address,
-        tunnelName: identity.tunnelName,
-        ca: identity.ca,
-        certificate: identity.certificate,
-        key: identity.key.reveal(),
-      }),
+      target: () => targetOf(identity),
       onReady: () => {
+        renewer.tunnelReady();
         if (announced || !json) return;
         announced = true;
         process.stdout.write(`${JSON.stringify({ ready: true, id: identity.connectorId })}\n`);
       },
     }));
+  const renewer = new Renewer({
+    stateDir: config.stateDir,
+    identity: () => identity,
+    // What was announced meanwhile stays.
+    use: (next) => identity = { ...next, ca: identity.ca },
+    targetOf,
+    supervisors,
+    log,
+    ...renewal,
+  });
 
   stack.use(
     await serveStatus(statusSocketPath(config.stateDir), () => ({
@@ -127,6 +157,7 @@ export async function runConnector(
       desiredVersion: wanted.desired,
       broker: formatHostPort(identity.address),
       certificateNotAfter: new Date(identity.notAfter).toISOString(),
+      ...renewer.facts,
       groupId: apps.groupId,
       configRevision: apps.revision,
       apps: apps.size,
@@ -143,6 +174,10 @@ export async function runConnector(
     connector: identity.connectorId,
     broker: formatHostPort(identity.address),
   });
-  await Promise.all(supervisors.map((supervisor) => supervisor.run(signal)));
+  await Promise.all([...supervisors.map((supervisor) => supervisor.run(signal)), renewer.run(signal)]);
   log.info("connector stopped");
+}
+
+function targetOf({ address, tunnelName, ca, certificate, key }: Identity): DialTarget {
+  return { address, tunnelName, ca, certificate, key: key.reveal() };
 }

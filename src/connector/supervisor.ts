@@ -29,6 +29,8 @@ const FIRST_MS = 250;
 const CAP_UNREACHABLE_MS = 2_000;
 const CAP_MS = 20_000;
 const CAP_REFUSED_MS = 60_000;
+/** Grace of a tunnel that was replaced: what setTimeout can wait at most. */
+const LONGEST_DRAIN_MS = 0x7fff_ffff;
 /** A tunnel that lasted this long was a good one. */
 const GOOD_AFTER_MS = 10_000;
 const UNREACHABLE: ReadonlySet<string> = new Set(["broker_unreachable", "broker_unresolvable"]);
@@ -43,6 +45,13 @@ export class Supervisor {
   #tunnel: ConnectorTunnel | null = null;
   #lastError: Error | null = null;
   #attempts = 0;
+  /** What the tunnel was dialled with. */
+  #target: DialTarget | null = null;
+  /** Tells the loop that another tunnel has taken the place of the one it watches. */
+  #moved: () => void = () => {};
+  /** Tunnels that were replaced and still finish what is in flight on them. */
+  readonly #leaving = new Set<ConnectorTunnel>();
+  #stopping = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -56,6 +65,56 @@ export class Supervisor {
     return this.#tunnel;
   }
 
+  /** Certificate with which the tunnel was dialled, PEM; null without a tunnel. */
+  get certificate(): string | null {
+    return this.#tunnel === null ? null : this.#target?.certificate ?? null;
+  }
+
+  /**
+   * Dials a second tunnel, with another identity, and lets it take the first one's place once it is ready and `accept`
+   * has resolved; exchanges on the first one end in peace. Throws what dialling and `accept` throw, and `broker_lost`
+   * without a tunnel; the first one stays then.
+   */
+  async replace(target: DialTarget, signal: AbortSignal, accept = async () => {}): Promise<void> {
+    const { context, stepMs, log, dial = dialTunnel } = this.#options;
+    if (this.#tunnel === null) {
+      throw new DialError("broker_lost", "There is no tunnel to replace", { retryable: true });
+    }
+    const dialled = await dial(target, stepMs, signal);
+    const next = new ConnectorTunnel(dialled, context);
+    const abort = () => next.close(null);
+    signal.addEventListener("abort", abort);
+    try {
+      if (signal.aborted) abort();
+      await next.start();
+    } catch (error) {
+      next.close(error as Error);
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+    try {
+      await accept();
+    } catch (error) {
+      this.#leave(next); // The broker may have begun exchanges on it.
+      throw error;
+    }
+    const before = this.#tunnel;
+    if (before === null || signal.aborted) return this.#leave(next);
+    this.#tunnel = next;
+    this.#target = target;
+    this.#moved();
+    log.info("tunnel moved", { broker: dialled.remoteAddress });
+    this.#leave(before);
+  }
+
+  /** What is in flight may take its time: the broker ends the tunnel with its certificate. */
+  #leave(tunnel: ConnectorTunnel): void {
+    this.#leaving.add(tunnel);
+    void tunnel.ended.then(() => this.#leaving.delete(tunnel));
+    tunnel.drain(this.#stopping ? this.#options.drainMs ?? 0 : LONGEST_DRAIN_MS);
+  }
+
   /** Why the last dial failed or the last tunnel ended; null while all is well. */
   get lastError(): Error | null {
     return this.#lastError;
@@ -63,6 +122,12 @@ export class Supervisor {
 
   /** Runs until the signal is aborted, and what was in flight then is over. */
   async run(signal: AbortSignal): Promise<void> {
+    const stop = () => {
+      this.#stopping = true;
+      for (const tunnel of this.#leaving) tunnel.drain(this.#options.drainMs ?? 0);
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
     while (!signal.aborted) {
       const capMs = await this.#once(signal);
       if (signal.aborted) break;
@@ -71,6 +136,8 @@ export class Supervisor {
       this.#attempts += 1;
       await (this.#options.wait ?? pause)(waitMs, signal);
     }
+    signal.removeEventListener("abort", stop);
+    await Promise.all([...this.#leaving].map((tunnel) => tunnel.ended));
     this.#state = "stopped";
   }
 
@@ -82,12 +149,14 @@ export class Supervisor {
     let tunnel: ConnectorTunnel | null = null;
     const stop = () => tunnel?.drain(this.#options.drainMs ?? 0);
     try {
-      const dialled = await dial(target(), stepMs, signal);
+      const dialledWith = target();
+      const dialled = await dial(dialledWith, stepMs, signal);
       tunnel = new ConnectorTunnel(dialled, context);
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();
       const welcome = await tunnel.start();
       this.#tunnel = tunnel;
+      this.#target = dialledWith;
       this.#state = "connected";
       this.#lastError = null;
       log.info("tunnel ready", {
@@ -97,7 +166,7 @@ export class Supervisor {
       });
       onReady(tunnel);
       const begun = now();
-      const reason = await tunnel.ended;
+      const reason = await this.#lastEnd(tunnel, (next) => tunnel = next);
       this.#lastError = reason;
       if (!signal.aborted) {
         log.warn(
@@ -119,6 +188,20 @@ export class Supervisor {
     } finally {
       signal.removeEventListener("abort", stop);
       this.#tunnel = null;
+      this.#moved = () => {};
+    }
+  }
+
+  /** Why the last of the tunnels ended that took one another's place, beginning with this one. */
+  async #lastEnd(first: ConnectorTunnel, follow: (next: ConnectorTunnel) => void): Promise<Error | null> {
+    let watched = first;
+    for (;;) {
+      const moved = new Promise<void>((resolve) => this.#moved = resolve);
+      const reason = await Promise.race([watched.ended, moved]);
+      const next = this.#tunnel;
+      if (next === null || next === watched) return reason ?? null;
+      watched = next;
+      follow(watched);
     }
   }
 }

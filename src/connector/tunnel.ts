@@ -8,6 +8,7 @@ import {
   type VersionAnswer,
   type Welcome,
 } from "../protocol/messages.ts";
+import { parseRenewalAnswer } from "../protocol/certificates.ts";
 import { ControlChannel, type Fields } from "../tunnel/control_channel.ts";
 import type { CreditBudget } from "../tunnel/credit_budget.ts";
 import { FlushQueue } from "../tunnel/flush_queue.ts";
@@ -39,6 +40,8 @@ export interface TunnelContext {
 
 const HELLO_TIMEOUT_MS = 10_000;
 const POLL_TIMEOUT_MS = 20_000;
+/** The broker may have to ask an authority elsewhere. */
+const RENEWAL_TIMEOUT_MS = 60_000;
 /** Polls come up to this share earlier or later, so that many connectors do not come at once. */
 const JITTER = 0.1;
 
@@ -157,6 +160,12 @@ export class ConnectorTunnel implements LaneServerTunnel {
     }
   }
 
+  /** Asks for a certificate for the key of a PKCS#10 request, PEM; gives it with its issuer's, PEM. Throws `ControlError`. */
+  async renew(csr: string): Promise<string> {
+    const answer = await this.#control.request("certificate.renew", { csr }, RENEWAL_TIMEOUT_MS);
+    return parseRenewalAnswer(answer).certificate;
+  }
+
   failed(error: Error): void {
     this.#context.log.error("cannot serve exchange", { error: error.message, stack: error.stack });
   }
@@ -177,10 +186,16 @@ export class ConnectorTunnel implements LaneServerTunnel {
 
   /**
    * Ends the tunnel once the exchanges that have begun are over, at the latest after `graceMs`. The broker begins no more
-   * and retires each lane that is idle: with the last one gone, nothing can be under way.
+   * and retires each lane that is idle: with the last one gone, nothing can be under way. Called again, the grace is
+   * the new one.
    */
   drain(graceMs: number): void {
-    if (this.#state === "closed" || this.#state === "draining") return;
+    if (this.#state === "closed") return;
+    if (this.#state === "draining") {
+      if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
+      this.#drainTimer = setTimeout(() => this.close(null), graceMs);
+      return;
+    }
     if (this.#state === "greeting" || graceMs === 0) return this.close(null);
     this.#state = "draining";
     this.#supply[Symbol.dispose]();

@@ -32,6 +32,16 @@ export function readPrivateKey(pem: string): KeyObject {
   }
 }
 
+/** The certificates of a PEM text that may hold more, in order; empty when there is none. */
+export function certificateBlocks(pem: string): string {
+  return (pem.match(CERTIFICATE_BLOCK) ?? []).map((block) => `${block}\n`).join("");
+}
+
+/** The private key of a PEM text that may hold more; empty when there is none. */
+export function privateKeyBlock(pem: string): string {
+  return PRIVATE_KEY_BLOCK.exec(pem)?.[0] ?? "";
+}
+
 /** SHA-256 of a certificate's DER, 64 lower-case hex digits. */
 export function certificateFingerprint(certificate: X509Certificate): string {
   return createHash("sha256").update(certificate.raw).digest("hex");

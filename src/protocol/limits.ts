@@ -22,6 +22,12 @@ export const MAX_ABORT_CODE = 64;
 /** Largest control message. */
 export const MAX_MESSAGE_BYTES = 1024 * 1024;
 
+/** Longest certificate request, PEM characters. */
+export const MAX_CSR_CHARACTERS = 16 * 1024;
+
+/** Longest list of certificates in a message, PEM characters. */
+export const MAX_CERTIFICATES_CHARACTERS = 128 * 1024;
+
 /** How deep MessagePack may nest. */
 export const MAX_DEPTH = 16;
 

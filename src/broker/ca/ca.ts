@@ -38,7 +38,7 @@ export interface Ca extends AsyncDisposable {
   onServerContext(listener: (context: ServerContext) => void): () => void;
   /** Replaces the broker's own certificates that are due; runs hourly by itself. */
   renewServerContexts(): Promise<void>;
-  /** Signs a certificate of 90 days for a connector's public key, names and uses as this broker says. */
+  /** Signs a certificate for a connector's public key, names and uses as this broker says. */
   issueConnectorCertificate(connectorId: string, publicKey: KeyObject): Promise<IssuedCertificate>;
   /** Reads who holds the leaf that TLS verified. Throws `PeerCertificateError`. */
   identityOf(leaf: X509Certificate): ConnectorIdentity;
@@ -48,24 +48,26 @@ export interface Ca extends AsyncDisposable {
 export interface CaOptions {
   /** Names that this broker serves with certificates of its own: of tunnels and of enrolment. */
   names: readonly string[];
+  /** Lifetime of connectors' certificates, milliseconds; 90 days by default. */
+  connectorCertificateMs?: number;
   log: Log;
   clock?: { now(): number };
 }
 
-/** Lifetime of a connector's certificate. */
+/** Lifetime of a connector's certificate unless told otherwise. */
 export const CONNECTOR_CERTIFICATE_MS = 90 * 86_400_000;
 
 const RENEWAL_CHECK_MS = 3_600_000;
 
 /** Opens the authority in `dataDir`/ca, made at the first start. Throws `CaError`. */
 export async function openCa(dataDir: string, options: CaOptions): Promise<Ca> {
-  const { clock = Date } = options;
+  const { clock = Date, connectorCertificateMs = CONNECTOR_CERTIFICATE_MS } = options;
   const now = clock.now();
   const keys = await openCaFolder(dataDir, now);
   if (validity(keys.root.certificate).notAfter <= now || validity(keys.issuing.certificate).notAfter <= now) {
     throw new CaError("ca_expired", `Cannot use the certificate authority in "${dataDir}": it has expired`);
   }
-  const ca = new FileCa(keys, { ...options, clock });
+  const ca = new FileCa(keys, { ...options, clock, connectorCertificateMs });
   await ca.renewServerContexts();
   ca.start();
   return ca;
@@ -78,11 +80,13 @@ class FileCa implements Ca {
   readonly #names: readonly string[];
   readonly #log: Log;
   readonly #clock: { now(): number };
+  readonly #connectorCertificateMs: number;
   readonly #contexts = new Map<string, ServerContext>();
   readonly #listeners = new Set<(context: ServerContext) => void>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(keys: CaKeys, { names, log, clock }: Required<CaOptions>) {
+  constructor(keys: CaKeys, { names, log, clock, connectorCertificateMs }: Required<CaOptions>) {
+    this.#connectorCertificateMs = connectorCertificateMs;
     this.#keys = keys;
     this.#names = names.map((name) => name.toLowerCase());
     this.#log = log;
@@ -136,7 +140,7 @@ class FileCa implements Ca {
       commonName: connectorId,
       uri: connectorUri(connectorId),
       publicKey,
-      ...lifetime(this.#clock.now(), CONNECTOR_CERTIFICATE_MS),
+      ...lifetime(this.#clock.now(), this.#connectorCertificateMs),
       issuer: issuing,
     });
     const [certificate] = readCertificates(leaf);

@@ -30,3 +30,9 @@ export class PeerCertificateError extends SallyportError<PeerCertificateCode> {
     super(code, message, options);
   }
 }
+
+/** Codes of `RenewalRefusal`, beside `csr_invalid`. */
+export const RENEWAL_REFUSAL_CODES = ["connector_disabled", "renewal_limited"] as const;
+
+/** A connector gets no new certificate now. */
+export class RenewalRefusal extends SallyportError<(typeof RENEWAL_REFUSAL_CODES)[number]> {}

@@ -1,4 +1,5 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { parseRenewalRequest } from "../../protocol/certificates.ts";
 import {
   agreeOnRevision,
   type Hello,
@@ -9,8 +10,10 @@ import {
 import type { Fields, Reply } from "../../tunnel/control_channel.ts";
 import type { Settings } from "../model.ts";
 import type { Change, Store } from "../store/port.ts";
+import { type AdmissionCode, admissionCode, admit } from "./admission.ts";
 import { answerPull } from "./config_answers.ts";
 import { TunnelError } from "./errors.ts";
+import { Instances } from "./instances.ts";
 import { BrokerTunnel, type TunnelDeps, type TunnelPeer } from "./tunnel.ts";
 
 /** What all tunnels of this node need. */
@@ -18,6 +21,8 @@ export interface TunnelsDeps extends TunnelDeps {
   store: Store;
   nodeId: string;
   softwareVersion: string;
+  /** The authority's part: new certificates for connectors, and the trust anchors that they are told of. PEM. */
+  identities: { renew(connectorId: string, csr: string): Promise<string>; trustAnchors(): string };
 }
 
 const CAPABILITIES: string[] = [];
@@ -26,10 +31,12 @@ const CAPABILITIES: string[] = [];
 export class Tunnels implements Disposable {
   readonly #deps: TunnelsDeps;
   readonly #bySession = new Map<ServerHttp2Session, BrokerTunnel>();
+  readonly #instances: Instances;
   readonly #stopListening: () => void;
 
   constructor(deps: TunnelsDeps) {
     this.#deps = deps;
+    this.#instances = new Instances(deps.log);
     this.#stopListening = deps.store.onChange((change) => this.#changed(change));
   }
 
@@ -47,10 +54,13 @@ export class Tunnels implements Disposable {
     const tunnel: BrokerTunnel = new BrokerTunnel(session, stream, peer, this.#deps, {
       request: (type, fields, reply) => this.#request(tunnel, type, fields, reply),
       notice: (type) => {
-        if (type === "drain" && tunnel.drain()) log.info("connector is about to stop", { busy: tunnel.busy });
+        if (type !== "drain" || !tunnel.drain()) return;
+        this.#instances.left(tunnel);
+        log.info("connector is about to stop", { busy: tunnel.busy });
       },
     }, (closed, reason) => {
       this.#bySession.delete(session);
+      this.#instances.left(closed);
       this.#seen(closed);
       log.info("tunnel closed", {
         reason: reason?.message ?? "ended by the connector",
@@ -78,6 +88,11 @@ export class Tunnels implements Disposable {
     for (const tunnel of this.all()) tunnel.control.notice("drain", { graceMs });
   }
 
+  /** Tells every connector which authorities to trust from now on. */
+  announceTrust(): void {
+    for (const tunnel of this.all()) if (tunnel.hello !== null) this.#tellTrust(tunnel);
+  }
+
   /** Ends all tunnels at once. */
   [Symbol.dispose](): void {
     this.#stopListening();
@@ -101,18 +116,35 @@ export class Tunnels implements Disposable {
         const { settings } = await this.#deps.store.getSettings();
         return await reply({ latest: settings.latestVersion, desired: settings.desiredConnectorVersion });
       }
+      case "certificate.renew": {
+        if (tunnel.hello === null) throw new TunnelError("tunnel_unknown", "Cannot renew: no hello was said");
+        const { csr } = parseRenewalRequest(fields);
+        return await reply({ certificate: await this.#deps.identities.renew(tunnel.connectorId, csr) });
+      }
       default:
         return "unsupported";
     }
+  }
+
+  #tellTrust(tunnel: BrokerTunnel): void {
+    tunnel.control.notice("trust", { ca: this.#deps.identities.trustAnchors() });
   }
 
   async #hello(tunnel: BrokerTunnel, hello: Hello, reply: Reply): Promise<void> {
     const { nodeId, softwareVersion, store, log } = this.#deps;
     const revision = agreeOnRevision(hello);
     // Read again: from here on a change of the connector reaches this tunnel by notice, none is missed between.
-    const record = await store.getConnector(tunnel.connectorId);
-    if (!record.enabled) return this.#revoke([tunnel], "connector_disabled");
-    tunnel.move(record.groupId);
+    let groupId: string;
+    try {
+      ({ groupId } = await admit(store, tunnel.peer));
+    } catch (error) {
+      const code = admissionCode(error);
+      if (code === null) throw error;
+      return this.#revoke([tunnel], code);
+    }
+    const { settings } = await store.getSettings();
+    await this.#instances.enter(tunnel, hello.instanceId, settings.sharedIdentity);
+    tunnel.move(groupId);
     const welcome: Welcome = {
       revision,
       capabilities: CAPABILITIES.filter((name) => hello.capabilities.includes(name)),
@@ -123,6 +155,7 @@ export class Tunnels implements Disposable {
     };
     await reply({ ...welcome });
     tunnel.greet(hello);
+    this.#tellTrust(tunnel);
     await this.#tellLogLevel([tunnel]);
     this.#seen(tunnel);
     log.info("tunnel ready", {
@@ -149,6 +182,7 @@ export class Tunnels implements Disposable {
     const seen = {
       at: Date.now(),
       externalIp: peer.externalIp,
+      certificateSerial: peer.serial,
       ...(hello === null ? {} : {
         softwareVersion: hello.softwareVersion,
         machineName: hello.machineName,
@@ -174,6 +208,11 @@ export class Tunnels implements Disposable {
         return;
       case "connector":
         return this.#connectorChanged(change.id, change.what);
+      case "certificate":
+        return this.#revoke(
+          [...this.all()].filter(({ peer }) => peer.serial === change.serial),
+          "certificate_revoked",
+        );
       case "settings":
         this.#tellLogLevel([...this.all()]).catch((error: Error) =>
           this.#deps.log.warn("cannot tell connectors of changed settings", { error: error.message })
@@ -197,7 +236,7 @@ export class Tunnels implements Disposable {
     );
   }
 
-  #revoke(tunnels: BrokerTunnel[], code: "connector_unknown" | "connector_disabled"): void {
+  #revoke(tunnels: BrokerTunnel[], code: AdmissionCode): void {
     for (const tunnel of tunnels) {
       tunnel.control.notice("revoked", { code });
       setImmediate(() =>

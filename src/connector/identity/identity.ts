@@ -1,9 +1,17 @@
 import { join } from "node:path";
 import { syncFolder, writeFileAtomically } from "../../platform/atomic_file.ts";
-import { keyMatches, readCertificates, readPrivateKey, validity } from "../../platform/certificate.ts";
+import {
+  certificateBlocks,
+  keyMatches,
+  privateKeyBlock,
+  readCertificates,
+  readPrivateKey,
+  validity,
+} from "../../platform/certificate.ts";
 import { Secret } from "../../platform/secret.ts";
 import { formatHostPort, type HostPort, isDnsName, parseHostPort } from "../../protocol/address.ts";
 import { StateError } from "./errors.ts";
+import { readRenewal, removeRenewal } from "./renewal_files.ts";
 import {
   BROKER_FILE,
   CA_FILE,
@@ -55,10 +63,23 @@ export async function loadIdentity(stateDir: string, options: LoadOptions = {}):
   await checkPermissions(stateDir);
   const broker = parseBroker(brokerJson, join(stateDir, BROKER_FILE));
   const ca = await require(stateDir, CA_FILE);
-  const certificate = await require(stateDir, CERTIFICATE_FILE);
-  const key = await require(stateDir, KEY_FILE);
-  const notAfter = checkCertificate(stateDir, { ca, certificate, key }, now, allowExpired);
-  return { ...broker, ca, certificate, key: new Secret(key), notAfter };
+  const keyText = await require(stateDir, KEY_FILE);
+  // After a renewal one file holds the two, since one rename cannot replace two files.
+  const certificate = certificateBlocks(keyText) || await require(stateDir, CERTIFICATE_FILE);
+  const notAfter = checkCertificate(stateDir, { ca, certificate, key: keyText }, now);
+  const identity = { ...broker, ca, certificate, key: new Secret(privateKeyBlock(keyText)), notAfter };
+  if (notAfter > now || allowExpired) return identity;
+  // A renewal that was cut short before its switch may have left a certificate that is still good.
+  const renewed = await readRenewal(stateDir, identity, now);
+  if (renewed !== null) return renewed;
+  const end = new Date(notAfter).toISOString();
+  throw new StateError(
+    "certificate_expired",
+    `Cannot use the certificate in "${stateDir}": it expired at ${end}`,
+    {
+      details: { notAfter },
+    },
+  );
 }
 
 /** True when the folder holds an identity, sound or not. Throws `state_unreadable`. */
@@ -76,9 +97,11 @@ export async function saveIdentity(stateDir: string, identity: Identity): Promis
   // An identity that is being replaced must not be taken for one with files of another.
   await removeState(stateDir, BROKER_FILE);
   await writing(stateDir, () => syncFolder(stateDir));
+  await removeRenewal(stateDir);
   await write(CA_FILE, ca, 0o644);
-  await write(CERTIFICATE_FILE, certificate, 0o644);
+  // The key first: alone in its file, it makes the certificate's own file count.
   await write(KEY_FILE, key.reveal(), 0o600);
+  await write(CERTIFICATE_FILE, certificate, 0o644);
   const broker = { brokerAddress: formatHostPort(address), tunnelName, enrolName, connectorId };
   await write(BROKER_FILE, JSON.stringify(broker, null, 2) + "\n", 0o644);
 }
@@ -110,7 +133,6 @@ function checkCertificate(
   stateDir: string,
   files: { ca: string; certificate: string; key: string },
   now: number,
-  allowExpired: boolean,
 ): number {
   const path = join(stateDir, CERTIFICATE_FILE);
   const part = <T>(name: string, read: () => T): T => {
@@ -131,11 +153,6 @@ function checkCertificate(
   }
   const { notBefore, notAfter } = validity(leaf);
   const date = (at: number) => new Date(at).toISOString();
-  if (notAfter <= now && !allowExpired) {
-    throw new StateError("certificate_expired", `Cannot use "${path}": it expired at ${date(notAfter)}`, {
-      details: { notAfter },
-    });
-  }
   if (now < notBefore) {
     const state = `it begins at ${date(notBefore)}, this host's clock says ${date(now)}`;
     throw new StateError("certificate_not_yet_valid", `Cannot use "${path}": ${state}`, {

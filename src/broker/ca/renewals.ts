@@ -1,0 +1,93 @@
+import { publicKeySha256, readCertificates, validity } from "../../platform/certificate.ts";
+import type { Log } from "../../platform/log.ts";
+import { readCertificateRequest, type RequestedKey } from "../../platform/x509.ts";
+import type { Store } from "../store/port.ts";
+import type { Ca } from "./ca.ts";
+import { RenewalRefusal } from "./errors.ts";
+
+/** What renewals need of the rest of the broker. */
+export interface RenewalParts {
+  store: Pick<Store, "getConnector" | "connectorCertificate" | "setConnectorCertificate">;
+  ca: Pick<Ca, "issueConnectorCertificate">;
+  /** New certificates that one connector may have in an hour. */
+  mostPerHour: number;
+  clock?: { now(): number };
+  log: Log;
+}
+
+const HOUR_MS = 3_600_000;
+
+/**
+ * Gives connectors that prove who they are by their tunnel a certificate for a new key. Of the request only the public
+ * key counts. Each certificate is recorded before it is answered: one whose answer was lost is given again.
+ */
+export class Renewals {
+  readonly #parts: RenewalParts;
+  readonly #clock: { now(): number };
+  /** The last renewal of each connector that is under way: the next one waits for it. */
+  readonly #running = new Map<string, Promise<unknown>>();
+  /** When each connector had its certificates of the last hour; as many entries as connectors that renewed in it. */
+  readonly #issued = new Map<string, number[]>();
+
+  constructor(parts: RenewalParts) {
+    this.#parts = parts;
+    this.#clock = parts.clock ?? Date;
+  }
+
+  /**
+   * The certificate, leaf first, PEM. Throws `X509Error` (`csr_invalid`), `RenewalRefusal` (`connector_disabled`,
+   * `renewal_limited`), `StoreError`, `CaError`.
+   */
+  async renew(connectorId: string, csr: string): Promise<string> {
+    const key = await readCertificateRequest(csr);
+    const before = this.#running.get(connectorId) ?? Promise.resolve();
+    const renewal = before.catch(() => {}).then(() => this.#renew(connectorId, key));
+    this.#running.set(connectorId, renewal);
+    try {
+      return await renewal;
+    } finally {
+      if (this.#running.get(connectorId) === renewal) this.#running.delete(connectorId);
+    }
+  }
+
+  async #renew(id: string, key: RequestedKey): Promise<string> {
+    const { store, ca, log } = this.#parts;
+    const { enabled } = await store.getConnector(id);
+    if (!enabled) {
+      throw new RenewalRefusal("connector_disabled", `Cannot renew: connector "${id}" is disabled`);
+    }
+    const newest = await store.connectorCertificate(id);
+    if (newest !== null) {
+      const [leaf] = readCertificates(newest);
+      const same = publicKeySha256(leaf.publicKey) === key.sha256;
+      if (same && validity(leaf).notAfter > this.#clock.now()) return newest;
+    }
+    this.#checkRate(id);
+    const issued = await ca.issueConnectorCertificate(id, key.publicKey);
+    await store.setConnectorCertificate(id, issued);
+    const { serial, notAfter } = issued;
+    log.info("Renewed a connector's certificate", {
+      connector: id,
+      serial,
+      notAfter: new Date(notAfter).toISOString(),
+    });
+    return issued.pem;
+  }
+
+  #checkRate(id: string): void {
+    const now = this.#clock.now();
+    for (const [one, times] of this.#issued) {
+      const recent = times.filter((at) => now - at < HOUR_MS);
+      if (recent.length === 0) this.#issued.delete(one);
+      else this.#issued.set(one, recent);
+    }
+    const recent = this.#issued.get(id) ?? [];
+    if (recent.length >= this.#parts.mostPerHour) {
+      const state = `it had ${recent.length} certificates within an hour`;
+      throw new RenewalRefusal("renewal_limited", `Cannot renew for connector "${id}": ${state}`, {
+        retryable: true,
+      });
+    }
+    this.#issued.set(id, [...recent, now]);
+  }
+}

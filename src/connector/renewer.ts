@@ -1,0 +1,213 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs } from "../platform/backoff.ts";
+import { readCertificates, validity } from "../platform/certificate.ts";
+import type { Log } from "../platform/log.ts";
+import { RenewalError } from "./identity/errors.ts";
+import type { Identity } from "./identity/identity.ts";
+import { type RenewalStep, renewIdentity } from "./identity/renewal.ts";
+import { resumeRenewal } from "./identity/renewal_files.ts";
+import type { Supervisor } from "./supervisor.ts";
+import type { DialTarget } from "./tunnel_socket.ts";
+
+/** What renewals need of the running connector. */
+export interface RenewerOptions {
+  stateDir: string;
+  identity: () => Identity;
+  /** The identity that is in use from now on. */
+  use: (next: Identity) => void;
+  targetOf: (identity: Identity) => DialTarget;
+  supervisors: readonly Supervisor[];
+  log: Log;
+  now?: () => number;
+  random?: () => number;
+  onStep?: (step: RenewalStep) => void | Promise<void>;
+}
+
+/** What `status` shows of renewals. */
+export interface RenewalFacts {
+  /** When the next attempt is due, milliseconds since the epoch. */
+  renewalDueAt: number;
+  /** Attempts that failed since the last success. */
+  renewalFailures: number;
+  /** Why the last of them failed. */
+  renewalError: string | null;
+}
+
+/** A certificate is renewed after this share of its life, give or take `JITTER` of its life. */
+const SHARE = 2 / 3;
+const JITTER = 0.05;
+/** The clock of the host is looked at again at least so often. */
+const LONGEST_WAIT_MS = 3_600_000;
+
+/** Renews the certificate when it is due, and moves every tunnel to the new one; goes on trying while the old one lasts. */
+export class Renewer {
+  readonly #options: RenewerOptions;
+  readonly #now: () => number;
+  readonly #random: () => number;
+  #failures = 0;
+  #lastError: Error | null = null;
+  #dueAt = 0;
+  /** The certificate that `#dueAt` is of. */
+  #certificate = "";
+  #notBefore = 0;
+  /** Ends the wait for a tunnel. */
+  #wake: () => void = () => {};
+
+  constructor(options: RenewerOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#random = options.random ?? Math.random;
+  }
+
+  get facts(): RenewalFacts {
+    this.#plan();
+    return {
+      renewalDueAt: Math.round(this.#dueAt),
+      renewalFailures: this.#failures,
+      renewalError: this.#lastError?.message ?? null,
+    };
+  }
+
+  /** A tunnel is up: a renewal that waits for one can go on. */
+  tunnelReady(): void {
+    this.#wake();
+  }
+
+  /** Runs until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { stateDir, identity, log } = this.#options;
+    const isBegun = await resumeRenewal(stateDir, identity()).catch((error: Error) => {
+      log.warn("cannot tidy up after a renewal", { error: error.message });
+      return false;
+    });
+    if (isBegun) this.#dueNow();
+    while (!signal.aborted) {
+      await pause(this.#waitMs(), signal);
+      if (signal.aborted) return;
+      if (this.#lead() === undefined) await this.#untilTunnel(signal);
+      else await this.#turn(signal);
+    }
+  }
+
+  /** Renewal needs a tunnel; while there is none, the supervisors say why. */
+  async #untilTunnel(signal: AbortSignal): Promise<void> {
+    const ready = new Promise<void>((resolve) => this.#wake = resolve);
+    const stopped = new Promise<void>((resolve) =>
+      signal.addEventListener("abort", () => resolve(), { once: true })
+    );
+    await Promise.race([ready, stopped]);
+  }
+
+  #lead(): Supervisor | undefined {
+    return this.#options.supervisors.find(({ tunnel }) => tunnel !== null);
+  }
+
+  /** What is due now: a renewal, or tunnels that still use the certificate before. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    const { log } = this.#options;
+    try {
+      if (this.#now() >= this.#dueAt) await this.#renew(signal);
+      await this.#moveTunnels(signal);
+      this.#failures = 0;
+      this.#lastError = null;
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#failures += 1;
+      this.#lastError = error as Error;
+      const { notAfter } = this.#options.identity();
+      log[this.#now() < notAfter ? "warn" : "error"]("certificate not renewed", {
+        error: this.#lastError.message,
+        code: (error as { code?: string }).code ?? "error",
+        attempts: this.#failures,
+        notAfter: new Date(notAfter).toISOString(),
+      });
+    }
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
+    const { stateDir, identity, use, targetOf, log, onStep } = this.#options;
+    const lead = this.#lead();
+    if (lead === undefined) throw noTunnel();
+    // The switch on disk happens while the second tunnel waits to take the first one's place.
+    let switched: () => void = () => {};
+    let notSwitched: (error: Error) => void = () => {};
+    const onDisk = new Promise<void>((resolve, reject) => [switched, notSwitched] = [resolve, reject]);
+    onDisk.catch(() => {});
+    let moving: Promise<void> = Promise.resolve();
+    try {
+      const next = await renewIdentity({
+        stateDir,
+        identity: identity(),
+        ask: (csr) => lead.tunnel === null ? Promise.reject(noTunnel()) : lead.tunnel.renew(csr),
+        prove: (candidate) =>
+          new Promise((proven, refused) => {
+            moving = lead.replace(targetOf(candidate), signal, () => {
+              proven();
+              return onDisk;
+            });
+            moving.catch(refused);
+          }),
+        untidy: (error) => log.warn("cannot tidy up after a renewal", { error: error.message }),
+        now: this.#now,
+        ...(onStep === undefined ? {} : { onStep }),
+      });
+      use(next);
+      this.#plan();
+      switched();
+      log.info("certificate renewed", { notAfter: new Date(next.notAfter).toISOString() });
+    } catch (error) {
+      notSwitched(error as Error);
+      throw error;
+    } finally {
+      await moving.catch(() => {});
+    }
+  }
+
+  /** Every tunnel that was dialled with another certificate than the one in use is dialled anew. */
+  async #moveTunnels(signal: AbortSignal): Promise<void> {
+    const { supervisors, identity, targetOf } = this.#options;
+    for (const supervisor of supervisors) {
+      const { certificate } = supervisor;
+      if (certificate === null || certificate === identity().certificate || signal.aborted) continue;
+      await supervisor.replace(targetOf(identity()), signal);
+    }
+  }
+
+  #waitMs(): number {
+    this.#plan();
+    const { notAfter } = this.#options.identity();
+    if (this.#failures === 0) return Math.min(Math.max(this.#dueAt - this.#now(), 0), LONGEST_WAIT_MS);
+    const life = notAfter - this.#notBefore;
+    return backoffMs(this.#failures - 1, {
+      firstMs: between(250, life / 1_000, 5_000),
+      capMs: between(1_000, life / 50, LONGEST_WAIT_MS),
+    }, this.#random);
+  }
+
+  /** Chooses when the certificate in use is to be renewed, once for each. */
+  #plan(): void {
+    const { certificate, notAfter } = this.#options.identity();
+    if (certificate === this.#certificate) return;
+    this.#certificate = certificate;
+    this.#notBefore = validity(readCertificates(certificate)[0]).notBefore;
+    const share = SHARE + (2 * this.#random() - 1) * JITTER;
+    this.#dueAt = this.#notBefore + (notAfter - this.#notBefore) * share;
+  }
+
+  #dueNow(): void {
+    this.#plan();
+    this.#dueAt = Math.min(this.#dueAt, this.#now());
+  }
+}
+
+function noTunnel(): RenewalError {
+  return new RenewalError("renewal_no_tunnel", "Cannot renew the certificate: no tunnel is up");
+}
+
+function between(least: number, value: number, most: number): number {
+  return Math.min(Math.max(least, value), most);
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => {});
+}

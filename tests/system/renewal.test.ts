@@ -1,0 +1,152 @@
+/** Certificates of connectors are renewed: under load, cut short at every step, with a disk that fails. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { test, type TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+import { loadIdentity } from "../../src/connector/identity/identity.ts";
+import { RENEWAL_STEPS } from "../../src/connector/identity/renewal.ts";
+import { TunnelStage } from "../support/tunnel_stage.ts";
+import { Users } from "../support/user_requests.ts";
+
+const PROGRAM = fileURLToPath(new URL("../support/programs/renewing_connector.ts", import.meta.url));
+
+async function stageWith(t: TestContext, ...args: string[]): Promise<TunnelStage> {
+  const stage = await TunnelStage.start({ prepare: () => Promise.resolve(args) });
+  t.after(() => stage[Symbol.asyncDispose]());
+  const { origin } = await stage.backend((_req, res) => res.end("served"));
+  await stage.publish("/", origin);
+  return stage;
+}
+
+async function serialOf(stateDir: string): Promise<string> {
+  const { certificate } = await loadIdentity(stateDir);
+  return new X509Certificate(certificate).serialNumber.toLowerCase();
+}
+
+async function recordedSerial(stage: TunnelStage): Promise<string> {
+  const facts = await stage.facts() as unknown as { certificate: { serial: string } };
+  return facts.certificate.serial.toLowerCase();
+}
+
+async function served(stage: TunnelStage): Promise<void> {
+  using users = new Users();
+  assert.equal((await users.get(stage.url())).body, "served");
+}
+
+/** Runs the connector that is cut short at a step. */
+function renewing(t: TestContext, stateDir: string, step: string, what: "kill" | "hold") {
+  const runtime = process.versions.deno === undefined ? [] : ["run", "-A", "--no-check"];
+  const child = spawn(process.execPath, [...runtime, PROGRAM, stateDir, step, what], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  t.after(() => child.kill("SIGKILL"));
+  const log: string[] = [];
+  createInterface(child.stderr).on("line", (line) => log.push(line));
+  const lines = createInterface(child.stdout);
+  const held = new Promise<void>((resolve) =>
+    lines.on("line", (line) => line.includes('"step"') && resolve())
+  );
+  return { child, held, log, exited: once(child, "close") as Promise<[number | null, string | null]> };
+}
+
+test("a certificate is renewed after two thirds of its life, again and again, and no request fails", async (t) => {
+  const stage = await stageWith(t, "--connector-certificate-ms", "15000");
+  using users = new Users();
+  const serials = new Set([await serialOf(stage.stateDir)]);
+  let running = true;
+  let count = 0;
+  const failures: string[] = [];
+  const load = Array.from({ length: 16 }, async () => {
+    while (running) {
+      await users.get(stage.url()).then(({ status, body }) => {
+        count += 1;
+        if (status !== 200 || body !== "served") failures.push(`${status} ${body}`);
+      }, (error: Error) => failures.push(error.message));
+    }
+  });
+  for (let from = 0, i = 0; i < 2; i++) {
+    await stage.logged('"certificate renewed"', from);
+    from = stage.connectorLog.findLastIndex((line) => line.includes('"certificate renewed"')) + 1;
+    serials.add(await serialOf(stage.stateDir));
+    await stage.until("the old tunnel is gone", ({ tunnels }) => tunnels.length === 1);
+  }
+  running = false;
+  await Promise.all(load);
+  assert.deepEqual(failures, []);
+  assert.ok(count > 100);
+  assert.equal(serials.size, 3);
+  assert.equal(await recordedSerial(stage), await serialOf(stage.stateDir));
+  const moves = stage.connectorLog.filter((line) => line.includes('"tunnel moved"')).length;
+  assert.ok(moves >= 2);
+  assert.equal(stage.connectorLog.filter((line) => line.includes('"tunnel lost"')).length, 0);
+});
+
+test("a connector that is killed at any step of a renewal has a working identity, and finishes", async (t) => {
+  const stage = await stageWith(t);
+  for (const step of RENEWAL_STEPS) await t.test(step, (t) => killedAt(t, stage, step));
+});
+
+async function killedAt(t: TestContext, stage: TunnelStage, step: string): Promise<void> {
+  await stage.connector.stop();
+  const before = await serialOf(stage.stateDir);
+  const { exited, log } = renewing(t, stage.stateDir, step, "kill");
+  const [, signal] = await exited;
+  assert.equal(signal, "SIGKILL", log.join("\n"));
+  const cut = await serialOf(stage.stateDir);
+  const isSwitched = ["switched", "copied", "tidied"].includes(step);
+  assert.equal(cut === before, !isSwitched);
+  const recorded = await recordedSerial(stage);
+  assert.equal(recorded === before, ["begun", "key_written"].includes(step));
+
+  const from = stage.connectorLog.length;
+  await stage.startConnector();
+  await served(stage);
+  if (step !== "begun" && !isSwitched) {
+    await stage.logged('"certificate renewed"', from);
+    await stage.until("the old tunnel is gone", ({ tunnels }) => tunnels.length === 1);
+    await served(stage);
+  }
+  const after = await serialOf(stage.stateDir);
+  assert.equal(after === before, step === "begun");
+  assert.equal(after, await recordedSerial(stage));
+  if (recorded !== before) assert.equal(after, recorded, "the same key, hence the same certificate");
+  await stage.connector.stop();
+  assert.deepEqual((await readdir(stage.stateDir)).sort(), [
+    "broker.json",
+    "ca.pem",
+    "certificate.pem",
+    "key.pem",
+  ]);
+  const copy = new X509Certificate(await readFile(join(stage.stateDir, "certificate.pem")));
+  assert.equal(copy.serialNumber.toLowerCase(), after);
+}
+
+test("a broker that is killed while a renewal waits for it: the renewal is finished when it is back", async (t) => {
+  const stage = await stageWith(t);
+  await stage.connector.stop();
+  const before = await serialOf(stage.stateDir);
+  const { child, held, log } = renewing(t, stage.stateDir, "key_written", "hold");
+  await held;
+  stage.broker.child.signal("SIGKILL");
+  await stage.broker.child.exited;
+  const failed = once(child.stderr, "data");
+  child.stdin.write("\n");
+  await failed;
+  assert.equal(await serialOf(stage.stateDir), before);
+  await stage.startBroker();
+  await stage.until("it is connected", ({ connected }) => connected);
+  await served(stage);
+  child.kill("SIGTERM");
+  await once(child, "close");
+  const from = stage.connectorLog.length;
+  await stage.startConnector();
+  if (await serialOf(stage.stateDir) === before) await stage.logged('"certificate renewed"', from);
+  assert.notEqual(await serialOf(stage.stateDir), before, log.join("\n"));
+  assert.equal(await serialOf(stage.stateDir), await recordedSerial(stage));
+  await served(stage);
+});
