@@ -18,6 +18,8 @@ export interface RawBackend {
   port: number;
   connections: Socket[];
   requests: RawRequest[];
+  /** By connection: bytes that came after the last complete request. */
+  pending: string[];
 }
 
 /** The server is closed, with its connections, when the test ends. `answer` runs for each complete request. */
@@ -27,6 +29,7 @@ export async function rawBackend(
 ): Promise<RawBackend> {
   const connections: Socket[] = [];
   const requests: RawRequest[] = [];
+  const pending: string[] = [];
   const server = createServer((socket) => {
     const connection = connections.push(socket) - 1;
     let seen = "";
@@ -40,11 +43,12 @@ export async function rawBackend(
         requests.push(request);
         answer(request);
       }
+      pending[connection] = seen;
     });
   });
   await listen(t, server, connections);
   const { port } = server.address() as AddressInfo;
-  return { origin: `http://127.0.0.1:${port}`, port, connections, requests };
+  return { origin: `http://127.0.0.1:${port}`, port, connections, requests, pending };
 }
 
 /** Listens on a free loopback port until the test ends. */
@@ -74,9 +78,22 @@ function requestSize(seen: string): number {
   const head = seen.slice(0, end);
   if (/^expect:/im.test(head)) return end + 4;
   if (/^transfer-encoding:/im.test(head)) {
-    const last = seen.indexOf("0\r\n\r\n", end + 4);
-    return last === -1 ? 0 : last + 5;
+    return chunkedSize(seen, end + 4);
   }
   const size = end + 4 + Number(/^content-length: *([0-9]+)/im.exec(head)?.[1] ?? 0);
   return seen.length >= size ? size : 0;
+}
+
+/** Where the chunked body that begins at `from` ends, 0 while it is not complete. */
+function chunkedSize(seen: string, from: number): number {
+  for (let at = from;;) {
+    const line = seen.indexOf("\r\n", at);
+    if (line === -1) return 0;
+    const size = parseInt(seen.slice(at, line), 16);
+    if (size === 0) {
+      const last = seen.indexOf("\r\n\r\n", line);
+      return last === -1 ? 0 : last + 4;
+    }
+    at = line + 2 + size + 2;
+  }
 }

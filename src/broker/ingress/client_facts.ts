@@ -11,6 +11,14 @@ export interface ConnectionFacts {
   readonly proto: "http" | "https";
   /** The peer is a listed proxy: its forwarding headers are believed. */
   readonly trusted: boolean;
+  /** The name that the client asked for in its TLS handshake, lower case; empty where it asked for none, and without TLS. */
+  readonly serverName: string;
+}
+
+/** The socket of an HTTP/1.1 request or HTTP/2 session. */
+export interface UserSocket extends AddressedSocket {
+  readonly encrypted?: boolean;
+  readonly servername?: string | false | null;
 }
 
 /** Who sends a request and how it was asked for; what the fresh forwarding headers of the request say. */
@@ -28,7 +36,7 @@ export interface RequestFacts {
 /** Reads client facts for connections and requests. */
 export interface ClientFacts {
   /** `socket` is that of an HTTP/1.1 request or `session.socket`. Cheap after the first call for a connection. */
-  connection(socket: AddressedSocket & { readonly encrypted?: boolean }): ConnectionFacts;
+  connection(socket: UserSocket): ConnectionFacts;
   /** `rawHeaders`: names and values in turn; looked at only when the peer is a listed proxy. `host`: the request's own. */
   request(connection: ConnectionFacts, rawHeaders: readonly string[], host: string): RequestFacts;
 }
@@ -46,6 +54,7 @@ export function createClientFacts(trustedProxies: CidrList): ClientFacts {
         port,
         proto: socket.encrypted === true ? "https" : "http",
         trusted: trustedProxies.contains(address),
+        serverName: serverNameOf(socket),
       };
       if (address !== "") seen.set(socket, facts);
       return facts;
@@ -56,6 +65,10 @@ export function createClientFacts(trustedProxies: CidrList): ClientFacts {
       return { address, forwardedFor: address, proto, host };
     },
   };
+}
+
+function serverNameOf({ servername }: UserSocket): string {
+  return typeof servername === "string" ? servername.toLowerCase().replace(/\.$/, "") : "";
 }
 
 /** What one proxy said of the hop before it. */

@@ -31,6 +31,11 @@ export interface IngressDeps extends ExchangeContext {
   clientFacts: ClientFacts;
   requestIds: RequestIds;
   own: OwnHosts;
+  /**
+   * True where a client that was given the certificate for the first name may ask for the second on the same connection, as
+   * browsers do for names of one certificate (RFC 9113 section 9.1.1). Undefined on a listener without TLS.
+   */
+  sameCertificate?: (serverName: string, host: string) => boolean;
   log: Log;
 }
 
@@ -74,7 +79,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     const host = canonicalAuthority(hostText);
     const path = canonicalPath(target);
     if (host === undefined || path === undefined) return "bad_request";
-    if (own.misdirected.includes(host.host)) return "misdirected";
+    if (own.misdirected.includes(host.host) || isMisdirected(connection, host.host)) return "misdirected";
     const route = router.current().match(host.host, host.port, path);
     if (route === undefined) return "no_app";
     const inner = backendTarget(route, target, path);
@@ -100,6 +105,12 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     };
   }
 
+  /** A proxy that ends TLS for users asks for whatever name it likes. */
+  function isMisdirected({ serverName, trusted }: ConnectionFacts, host: string): boolean {
+    if (serverName === "" || serverName === host || trusted) return false;
+    return deps.sameCertificate?.(serverName, host) === false;
+  }
+
   function refuse(code: IngressCode, req: IncomingMessage, res: ServerResponse): void {
     deps.counters.failed(code);
     const { status, headers, body } = pages(code, requestIds(), req.headers.accept, req.method!);
@@ -120,8 +131,11 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     if (typeof admitted === "string") return refuse(admitted, req, res);
     const { facts, host, target } = admitted;
     const { headers, hasBody, sound } = outgoingHeaders(raw, host, facts);
-    // HTTP/1.0 knows no transfer codings (RFC 9112 section 6.1).
-    if (!sound || (req.httpVersionMinor === 0 && req.headers["transfer-encoding"] !== undefined)) {
+    // HTTP/1.0 knows no transfer codings (RFC 9112 section 6.1), and what calls itself HTTP/2.0 here is neither.
+    if (
+      !sound || req.httpVersionMajor !== 1 ||
+      (req.httpVersionMinor === 0 && req.headers["transfer-encoding"] !== undefined)
+    ) {
       return refuse("bad_request", req, res);
     }
     new Http1Exchange(deps, target, pages, req, res).start(admitted.backendTarget, headers, hasBody);
@@ -166,7 +180,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     if (typeof admitted === "string") return refused(admitted);
     const { facts, host, target } = admitted;
     const { headers, sound } = outgoingUpgradeHeaders(raw, host, facts);
-    if (!sound) return refused("bad_request");
+    if (!sound || req.httpVersion !== "1.1") return refused("bad_request"); // RFC 9110 section 7.8.
     new UpgradeExchange(deps, target, pages, req, user).start(admitted.backendTarget, headers);
   }
 

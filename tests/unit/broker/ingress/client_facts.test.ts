@@ -116,7 +116,15 @@ test("an endless chain is cut", () => {
 test("a connection is looked at once, and one that is gone is nobody's", () => {
   const socket = { remoteAddress: "10.0.0.1", remotePort: 5, encrypted: true };
   const first = facts.connection(socket);
-  assert.deepEqual(first, { address: "10.0.0.1", port: 5, proto: "https", trusted: true });
+  assert.deepEqual(first, { address: "10.0.0.1", port: 5, proto: "https", trusted: true, serverName: "" });
   assert.equal(facts.connection(socket), first);
-  assert.deepEqual(facts.connection({}), { address: "", port: 0, proto: "http", trusted: false });
+  assert.deepEqual(facts.connection({}), {
+    address: "",
+    port: 0,
+    proto: "http",
+    trusted: false,
+    serverName: "",
+  });
+  const named = facts.connection({ ...socket, servername: "A.Example.Test." });
+  assert.equal(named.serverName, "a.example.test");
 });

@@ -17,6 +17,15 @@ test("HeaderRules: any spelling has the rule of its name; names of Object's own 
   }
 });
 
+test("HeaderRules: names that CGI takes for those with a rule are dropped", () => {
+  for (
+    const name of ["X_Forwarded_For", "x-forwarded_for", "X.Real~IP", "Transfer_Encoding", "content_length"]
+  ) {
+    assert.equal(requestRules.of(name), "drop", name);
+  }
+  for (const name of ["X_A", "x.y", "XForwardedFor"]) assert.equal(requestRules.of(name), "keep", name);
+});
+
 test("HeaderRules: many spellings neither fill memory nor change an answer", () => {
   const rules = new HeaderRules({ "x-hop": "drop" });
   for (let i = 0; i < 20_000; i++) assert.equal(rules.of(`X-${i}`), "keep");
