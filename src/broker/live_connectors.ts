@@ -12,8 +12,10 @@ export function liveConnectors(
     ready(): Readiness {
       const reasons: string[] = [];
       if (state() !== "serving") reasons.push(`the broker is ${state()}`);
-      if (![...tunnels.all()].some((tunnel) => tunnel.hello !== null)) {
-        reasons.push("no connector has a tunnel");
+      const all = [...tunnels.all()];
+      if (!all.some((tunnel) => tunnel.isReady)) {
+        const stuck = all.some((tunnel) => tunnel.isStuck);
+        reasons.push(stuck ? "no exchange gets through any tunnel" : "no connector has a tunnel");
       }
       return { ready: reasons.length === 0, reasons };
     },

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { SessionLog } from "../platform/log.ts";
 import type { ConnectorApp } from "../protocol/app.ts";
 import type { Abort, HeaderList, InformationalHead, RequestHead, ResponseHead } from "../protocol/heads.ts";
+import { PROBE_APP_ID } from "../protocol/probe.ts";
 import type { CreditBudget } from "../tunnel/credit_budget.ts";
 import type { FlushQueue } from "../tunnel/flush_queue.ts";
 import { type ExchangeHandler, Lane, type LaneOwner } from "../tunnel/lane.ts";
@@ -32,6 +33,8 @@ export interface LaneServerTunnel {
 
 /** Request bytes that may wait for a backend exchange to begin; the credit of a new exchange is less. */
 type Early = Buffer[];
+
+const PROBE_ANSWER: ResponseHead = { status: 204, reason: "", headers: [], hasBody: false };
 
 /** Serves the exchanges of one lane, one after another: takes requests off it and answers with what a backend says. */
 export class LaneServer implements LaneOwner, ExchangeHandler {
@@ -75,6 +78,7 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
   begun(lane: Lane, head: RequestHead): void {
     this.#tunnel.laneBusy();
     lane.accept(this);
+    if (head.appId === PROBE_APP_ID) return lane.sendResponse(PROBE_ANSWER);
     this.#state = "waiting";
     const { apps, pace } = this.#tunnel;
     // An app that is not known may be of a group to which this connector was moved: its revisions are others.

@@ -10,6 +10,7 @@ import { hostname, release, type } from "node:os";
 import { readCertificates } from "../platform/certificate.ts";
 import { createLogging } from "../platform/logging.ts";
 import type { LogLevel } from "../platform/log.ts";
+import { PROBE_CAPABILITY } from "../protocol/probe.ts";
 import { VERSION } from "../platform/version.ts";
 import { formatHostPort } from "../protocol/address.ts";
 import { parseTrustNotice } from "../protocol/certificates.ts";
@@ -18,6 +19,7 @@ import { CreditBudget } from "../tunnel/credit_budget.ts";
 import type { Fields } from "../tunnel/control_channel.ts";
 import { AllowList } from "./backend/allow_list.ts";
 import { createBackends } from "./backend/backends.ts";
+import { Comeback } from "./comeback.ts";
 import type { ConnectorConfiguration } from "./config.ts";
 import { type Identity, loadIdentity } from "./identity/identity.ts";
 import { checkTrust, saveTrust } from "./identity/trust.ts";
@@ -58,7 +60,10 @@ export async function runConnector(
   const { log } = logging;
 
   stack.use(lockState(config.stateDir));
-  let identity = await loadIdentity(config.stateDir);
+  let identity = await loadIdentity(config.stateDir).catch((error: { code?: string }) => {
+    if (error.code !== "certificate_expired") throw error;
+    return loadIdentity(config.stateDir, { allowExpired: true }); // It may come back.
+  });
   const backends = createBackends({ allow: new AllowList(config.allow), log });
   stack.defer(() => backends.close());
 
@@ -78,13 +83,6 @@ export async function runConnector(
       if (LEVELS.has(level)) logging.setLevel(level as LogLevel);
       if (typeof session === "boolean") logging.setSessionLog(session);
     },
-    "revoked": ({ code }) =>
-      log.error(
-        "the administrator has ended this connector's access: ask for a new enrolment token, then register again",
-        {
-          code,
-        },
-      ),
     // One after the other: a later announcement must not be overwritten by an earlier one.
     "trust": (fields) => {
       trusting = trusting.then(() => takeTrust(fields)).catch((error: Error) =>
@@ -109,9 +107,9 @@ export async function runConnector(
     hello: {
       revision: PROTOCOL_REVISION,
       oldestRevision: OLDEST_PROTOCOL_REVISION,
-      capabilities: [],
+      capabilities: [PROBE_CAPABILITY],
       softwareVersion: VERSION,
-      machineName: hostname(),
+      machineName: config.machineName || hostname(),
       os: `${type()} ${release()}`,
       instanceId: randomUUID(),
     },
@@ -123,6 +121,16 @@ export async function runConnector(
       wanted = answer;
     },
   };
+  const comeback = new Comeback({
+    stateDir: config.stateDir,
+    identity: () => identity,
+    use: (next) => identity = { ...next, ca: identity.ca },
+    targetOf,
+    machineName: context.hello.machineName,
+    os: context.hello.os,
+    stepMs: DIAL_STEP_MS,
+    log,
+  });
   let announced = false;
   const supervisors: Supervisor[] = Array.from({ length: config.tunnels }, () =>
     new Supervisor({
@@ -130,7 +138,10 @@ export async function runConnector(
       log,
       stepMs: DIAL_STEP_MS,
       drainMs: config.drainMs,
-      target: () => targetOf(identity),
+      target: async (signal) => {
+        await comeback.ensure(signal);
+        return targetOf(identity);
+      },
       onReady: () => {
         renewer.tunnelReady();
         if (announced || !json) return;
@@ -165,6 +176,7 @@ export async function runConnector(
         state: supervisor.state,
         ...supervisor.tunnel?.facts,
         ...(supervisor.lastError === null ? {} : { lastError: supervisor.lastError.message }),
+        ...(supervisor.shutOut === null ? {} : { shutOut: supervisor.shutOut }),
       })),
       logLinesLost: logging.lost,
     })),

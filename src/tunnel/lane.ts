@@ -45,6 +45,8 @@ export interface ExchangeHandler {
   abort(reason: Abort): void;
   /** More may be sent, after `sendData` returned false; comes now and then without that, too. */
   writable(): void;
+  /** Nothing gets through the tunnel any more, as far as one can tell: who can do without this lane should. */
+  stalled?(): void;
 }
 
 /** Who has lanes: a tunnel, on either side. */
@@ -59,11 +61,16 @@ export interface LaneOwner {
   received(bytes: number): void;
   /** Connector's side only: an exchange begins. Call `lane.accept` at once, before anything else. */
   begun(lane: Lane, head: RequestHead): void;
-  /** Both directions have ended: the lane can carry the next exchange. */
+  /** The exchange on the lane has moved more than `BULK_BYTES`; at most once an exchange. */
+  becameBulk?(lane: Lane): void;
+  /** Both directions have ended: the lane can carry the next exchange. `isBulk` still tells of the one that has ended. */
   idle(lane: Lane): void;
   /** The lane is gone; `wasIdle`: no exchange was on it. `error` is null when it was retired in peace. */
   closed(lane: Lane, error: Error | null, wasIdle: boolean): void;
 }
+
+/** An exchange that has moved more than this is not a short one. */
+export const BULK_BYTES = 1 << 20;
 
 /** Which end of the tunnel this lane end is at. */
 export type LaneSide = "broker" | "connector";
@@ -98,6 +105,8 @@ export class Lane implements FrameSink {
   #trailers: HeaderList = [];
   /** 1xx heads of this exchange. */
   #informationals = 0;
+  /** Body bytes of this exchange, both ways. */
+  #moved = 0;
   #answerTimer: NodeJS.Timeout | null = null;
 
   /** `lastExchange`: after the exchange of this number the broker retires the lane. */
@@ -129,6 +138,11 @@ export class Lane implements FrameSink {
   /** Number of the current exchange, or of the last one. */
   get exchange(): number {
     return this.#exchange;
+  }
+
+  /** True when the current exchange, or the last one, has moved more than a short one does. */
+  get isBulk(): boolean {
+    return this.#moved > BULK_BYTES;
   }
 
   /** True while our direction of the exchange can still take data. */
@@ -180,7 +194,9 @@ export class Lane implements FrameSink {
 
   /** Body bytes; they are kept as they are and must not change. False: send no more until `writable`. */
   sendData(bytes: Buffer): boolean {
-    return this.#sending === "open" && this.#outflow.data(this.#exchange, bytes);
+    if (this.#sending !== "open") return false;
+    this.#move(bytes.length);
+    return this.#outflow.data(this.#exchange, bytes);
   }
 
   /** Ends our direction once all data is out. */
@@ -229,6 +245,11 @@ export class Lane implements FrameSink {
     this.#leave(true);
   }
 
+  /** Tells who takes part that nothing gets through. */
+  stall(): void {
+    this.#handler?.stalled?.();
+  }
+
   /** Ends the lane at once; an exchange on it is lost. */
   destroy(error: Error): void {
     this.#close(error);
@@ -265,6 +286,7 @@ export class Lane implements FrameSink {
     if (exchange !== this.#exchange) this.#refuse(`exchange ${exchange} is not the current one`);
     if (this.#receiving !== "body") this.#refuse("data outside of a body");
     if (!this.#inflow.arrived(bytes.length)) this.#refuse("more data than credit");
+    this.#move(bytes.length);
     if (this.#handler !== null) this.#handler.data(bytes);
     else this.#answerTimer?.refresh(); // What was under way comes before the answer; credit bounds it.
   }
@@ -315,6 +337,7 @@ export class Lane implements FrameSink {
     this.#sending = sending;
     this.#receiving = receiving;
     this.#outflow.open();
+    this.#moved = 0;
     this.#informationals = 0;
     if (receiving !== "ended") this.#inflow.open(this.#owner.now());
   }
@@ -336,6 +359,12 @@ export class Lane implements FrameSink {
     } else if (this.#outflow.hasRoom) {
       this.#handler?.writable();
     }
+  }
+
+  #move(bytes: number): void {
+    const before = this.#moved;
+    this.#moved = before + bytes;
+    if (before <= BULK_BYTES && this.#moved > BULK_BYTES) this.#owner.becameBulk?.(this);
   }
 
   #endSending(): void {

@@ -1,3 +1,4 @@
+import type { Abort } from "../../protocol/heads.ts";
 import { INGRESS_CODES, type IngressCode } from "./error_table.ts";
 
 /** What users are told for codes of the connector that say more than concerns them. */
@@ -25,6 +26,23 @@ export function answerTo(code: string): IngressCode {
   if (answer !== undefined) return answer;
   if (KNOWN.has(code)) return code as IngressCode;
   return code.startsWith("backend_tls_") ? "backend_tls_failed" : "tunnel_lost";
+}
+
+/** Ways in which a connector cannot reach a backend, where another one may. */
+const OUT_OF_REACH: ReadonlySet<string> = new Set([
+  "app_unknown",
+  "backend_not_allowed",
+  "backend_dns_failed",
+  "backend_refused",
+  "backend_unreachable",
+  "backend_connect_timeout",
+  "backend_connect_failed",
+  "backend_misconfigured",
+]);
+
+/** True when the exchange ended because the connector could not reach the backend, which so has not seen it. */
+export function isOutOfReach({ code, begun }: Abort): boolean {
+  return !begun && (OUT_OF_REACH.has(code) || code.startsWith("backend_tls_"));
 }
 
 /** Ends of exchanges for which there is no page: the user has gone, or has been answered. */

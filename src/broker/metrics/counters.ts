@@ -46,6 +46,9 @@ export class DataPlaneCounters {
   lanesBusy = 0;
   waitingRequests = 0;
 
+  /** Total: requests that were sent again after they had failed on a tunnel. */
+  retries = 0;
+
   /** Totals of lanes: opened by connectors, retired while idle, destroyed after an error. */
   lanesOpened = 0;
   lanesRetired = 0;

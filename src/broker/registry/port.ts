@@ -1,6 +1,7 @@
 import type { Abort, HeaderList, RequestHead } from "../../protocol/heads.ts";
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
 import type { ExchangeHandler } from "../../tunnel/lane.ts";
+import type { Spread } from "./spread.ts";
 
 /** A lane as the ingress uses it: begin once, then send, until both directions have ended. */
 export interface LanePort {
@@ -15,17 +16,29 @@ export interface LanePort {
 
 /** A request that wants a lane: its own waiting entry, so that the wait allocates nothing. */
 export interface LaneWaiter {
+  /** Which app it is for. */
+  readonly spread: Spread;
+  /** With an affinity: what it goes by, the tag of a connector or a client's address. Empty: nothing. */
+  readonly affinityKey: string;
+  /** Connectors on which it has failed: taken again only where there is no other. */
+  readonly tried: readonly string[];
   /** A lane is there: begin on it at once. */
   laneReady(lane: LanePort, connectorId: string): void;
   /** None came: `no_connector` or `overloaded`. */
   laneFailed(code: "no_connector" | "overloaded"): void;
 }
 
-/** What the ingress may ask of the tunnels. */
+/** What the ingress may ask of the tunnels, and tell of them. */
 export interface Lanes {
   readonly budget: CreditBudget;
   /** Calls `laneReady` at once, or later, or `laneFailed`; exactly one of them unless cancelled. */
-  acquire(groupId: string, waiter: LaneWaiter): void;
+  acquire(waiter: LaneWaiter): void;
   /** The waiter gave up: nothing will be called. */
-  cancel(groupId: string, waiter: LaneWaiter): void;
+  cancel(waiter: LaneWaiter): void;
+  /** True when a group has a tunnel of a connector that the waiter has not tried yet. */
+  hasOther(waiter: LaneWaiter): boolean;
+  /** The connector's backend of this app gave a response head after so many milliseconds. */
+  answered(spread: Spread, connectorId: string, ms: number): void;
+  /** The connector could not reach its backend of this app. */
+  unreachable(spread: Spread, connectorId: string): void;
 }

@@ -1,13 +1,14 @@
 import { performance } from "node:perf_hooks";
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
+import { BackendHealth } from "./backend_health.ts";
+import { type Candidate, chooseTunnel, type Circumstances } from "./balance.ts";
+import { PeakEwma } from "./peak_ewma.ts";
 import type { LanePort, Lanes, LaneWaiter } from "./port.ts";
+import type { Spread } from "./spread.ts";
 import { WaitingRequests } from "./waiting.ts";
 
 /** A ready tunnel, as the registry sees it. */
-export interface RegisteredTunnel {
-  readonly connectorId: string;
-  /** Exchanges in flight. */
-  readonly busy: number;
+export interface RegisteredTunnel extends Candidate {
   /** An idle lane, most recently used first; undefined when there is none. */
   takeLane(): LanePort | undefined;
   /** Asks the connector to open so many lanes at once. */
@@ -25,6 +26,8 @@ export interface RegistrySettings {
 interface Group {
   tunnels: RegisteredTunnel[];
   waiting: WaitingRequests;
+  /** How many of an app wait. */
+  waitingOf: Map<string, number>;
   /** Lanes asked for and not yet come. */
   wanted: number;
 }
@@ -32,10 +35,13 @@ interface Group {
 const SWEEP_MS = 100;
 
 /** Which tunnels serve which group now, and who waits for one: the meeting point of ingress and tunnels. */
-export class Registry implements Lanes, Disposable {
+export class Registry implements Lanes, Circumstances, Disposable {
   readonly budget: CreditBudget;
+  readonly health: BackendHealth = new BackendHealth();
   readonly #settings: RegistrySettings;
   readonly #groups = new Map<string, Group>();
+  /** By app, then by connector; only of apps that are balanced by latency. */
+  readonly #latencies = new Map<string, Map<string, PeakEwma>>();
   #waitingTotal = 0;
   #sweep: NodeJS.Timeout | null = null;
 
@@ -68,6 +74,10 @@ export class Registry implements Lanes, Disposable {
     if (group === undefined || at < 0) return;
     group.tunnels.splice(at, 1);
     group.wanted = 0;
+    if (!group.tunnels.some(({ connectorId }) => connectorId === tunnel.connectorId)) {
+      this.health.forget(tunnel.connectorId);
+      for (const app of this.#latencies.values()) app.delete(tunnel.connectorId);
+    }
     if (group.tunnels.length === 0 && group.waiting.size === 0) this.#groups.delete(groupId);
     else if (group.waiting.size > 0 && group.tunnels.length > 0) this.#want(group, group.tunnels[0]!);
   }
@@ -79,19 +89,20 @@ export class Registry implements Lanes, Disposable {
     if (group.wanted > 0) group.wanted -= 1;
     if (group.waiting.size === 0) return false;
     const waiter = group.waiting.shift()!;
-    this.#waitingTotal -= 1;
+    this.#unqueued(group, waiter);
     waiter.laneReady(lane, tunnel.connectorId);
     return true;
   }
 
-  acquire(groupId: string, waiter: LaneWaiter): void {
+  acquire(waiter: LaneWaiter): void {
+    const { groupId } = waiter.spread;
     const group = this.#groups.get(groupId);
     if (group === undefined || group.tunnels.length === 0) return this.#wait(this.#group(groupId), waiter);
-    const tunnels = group.tunnels;
-    let best = tunnels[0]!;
-    for (let i = 1; i < tunnels.length; i++) if (tunnels[i]!.busy < best.busy) best = tunnels[i]!;
+    const { tunnels } = group;
+    let best = chooseTunnel(tunnels, waiter, this);
     let lane = best.takeLane();
     for (let i = 0; lane === undefined && i < tunnels.length; i++) {
+      if (waiter.tried.includes(tunnels[i]!.connectorId)) continue;
       best = tunnels[i]!;
       lane = best.takeLane();
     }
@@ -99,8 +110,30 @@ export class Registry implements Lanes, Disposable {
     waiter.laneReady(lane, best.connectorId);
   }
 
-  cancel(groupId: string, waiter: LaneWaiter): void {
-    if (this.#groups.get(groupId)?.waiting.remove(waiter)) this.#waitingTotal -= 1;
+  cancel(waiter: LaneWaiter): void {
+    const group = this.#groups.get(waiter.spread.groupId);
+    if (group?.waiting.remove(waiter)) this.#unqueued(group, waiter);
+  }
+
+  hasOther({ spread, tried }: LaneWaiter): boolean {
+    return this.tunnelsOf(spread.groupId).some(({ connectorId }) => !tried.includes(connectorId));
+  }
+
+  answered(spread: Spread, connectorId: string, ms: number): void {
+    if (!this.health.isEmpty) this.health.answered(spread.appId, connectorId);
+    if (spread.balancing === "latency") this.#observe(spread.appId, connectorId, ms);
+  }
+
+  unreachable(spread: Spread, connectorId: string): void {
+    this.health.failed(spread.appId, connectorId, performance.now());
+  }
+
+  isUnwell(appId: string, connectorId: string): boolean {
+    return !this.health.isEmpty && this.health.isUnwell(appId, connectorId, performance.now());
+  }
+
+  latency(appId: string, connectorId: string): number {
+    return this.#latencies.get(appId)?.get(connectorId)?.value(performance.now()) ?? 0;
   }
 
   /** Fails all who wait and stops. */
@@ -118,7 +151,7 @@ export class Registry implements Lanes, Disposable {
   #group(groupId: string): Group {
     let group = this.#groups.get(groupId);
     if (group === undefined) {
-      group = { tunnels: [], waiting: new WaitingRequests(), wanted: 0 };
+      group = { tunnels: [], waiting: new WaitingRequests(), waitingOf: new Map(), wanted: 0 };
       this.#groups.set(groupId, group);
     }
     return group;
@@ -127,19 +160,34 @@ export class Registry implements Lanes, Disposable {
   #wait(group: Group, waiter: LaneWaiter): void {
     const connected = group.tunnels.length > 0;
     const { waitForConnectorMs, waitForConnectorMax, waitForLaneMax } = this.#settings;
-    if (
-      group.waiting.size >= (connected ? waitForLaneMax : waitForConnectorMax) || waitForConnectorMs === 0
-    ) {
+    const { appId } = waiter.spread;
+    const waitOfApp = group.waitingOf.get(appId) ?? 0;
+    const isFull = connected ? group.waiting.size >= waitForLaneMax : waitOfApp >= waitForConnectorMax;
+    if (isFull || waitForConnectorMs === 0) {
       return waiter.laneFailed(connected ? "overloaded" : "no_connector");
     }
     group.waiting.add(waiter, performance.now() + waitForConnectorMs);
+    group.waitingOf.set(appId, waitOfApp + 1);
     this.#waitingTotal += 1;
     this.#sweep ??= setInterval(() => this.#expire(), SWEEP_MS);
-    if (connected) {
-      let best = group.tunnels[0]!;
-      for (const tunnel of group.tunnels) if (tunnel.busy < best.busy) best = tunnel;
-      this.#want(group, best);
-    }
+    if (connected) this.#want(group, chooseTunnel(group.tunnels, waiter, this));
+  }
+
+  /** A waiter has been taken out of the queue. */
+  #unqueued(group: Group, { spread }: LaneWaiter): void {
+    this.#waitingTotal -= 1;
+    const left = (group.waitingOf.get(spread.appId) ?? 1) - 1;
+    if (left > 0) group.waitingOf.set(spread.appId, left);
+    else group.waitingOf.delete(spread.appId);
+  }
+
+  #observe(appId: string, connectorId: string, ms: number): void {
+    let app = this.#latencies.get(appId);
+    if (app === undefined) this.#latencies.set(appId, app = new Map());
+    const now = performance.now();
+    const known = app.get(connectorId);
+    if (known === undefined) app.set(connectorId, new PeakEwma(ms, now));
+    else known.observe(ms, now);
   }
 
   /** Asks for as many lanes as wait beyond what was asked for already. */
@@ -154,7 +202,7 @@ export class Registry implements Lanes, Disposable {
     const now = performance.now();
     for (const [id, group] of this.#groups) {
       for (const waiter of group.waiting.expired(now)) {
-        this.#waitingTotal -= 1;
+        this.#unqueued(group, waiter);
         waiter.laneFailed(group.tunnels.length > 0 ? "overloaded" : "no_connector");
       }
       if (group.waiting.size === 0) {

@@ -2,6 +2,7 @@ import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
 import type { Log } from "../../platform/log.ts";
 import type { Hello } from "../../protocol/messages.ts";
+import { PROBE_CAPABILITY } from "../../protocol/probe.ts";
 import { ControlChannel, type ControlHandler } from "../../tunnel/control_channel.ts";
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
 import { ControlError } from "../../tunnel/errors.ts";
@@ -12,6 +13,7 @@ import type { DataPlaneCounters } from "../metrics/counters.ts";
 import type { RegisteredTunnel, Registry } from "../registry/registry.ts";
 import { TunnelError } from "./errors.ts";
 import { IdleLanes } from "./idle_lanes.ts";
+import { Probe, type Probed, type ProbeTimes } from "./probe.ts";
 
 /** Who is at the other end, from the verified certificate and the store. */
 export interface TunnelPeer {
@@ -29,6 +31,7 @@ export interface TunnelDeps {
   counters: DataPlaneCounters;
   log: Log;
   times: PulseTimes;
+  probeTimes: ProbeTimes;
   maxLanes: number;
 }
 
@@ -37,7 +40,7 @@ const RETIRE_EVERY_MS = 60_000;
 const LONGEST_TIMER_MS = 0x7fff_ffff;
 
 /** The broker's end of one tunnel: its lanes, its control channel and its place in the registry. */
-export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
+export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
   readonly peer: TunnelPeer;
   readonly connectedAt: number = Date.now();
   readonly budget: CreditBudget;
@@ -51,16 +54,24 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
   readonly #retireTimer: NodeJS.Timeout;
   #expiryTimer: NodeJS.Timeout | undefined;
   readonly #onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void;
-  /** `draining`: what has begun goes on, and nothing new begins. */
-  #state: "greeting" | "ready" | "draining" | "closed" = "greeting";
+  readonly #probe: Probe;
+  readonly #lanesOpen = new Set<Lane>();
+  /**
+   * `stuck`: exchanges do not get through; out of rotation until they do. `draining`: what has begun goes on, and nothing
+   * new begins.
+   */
+  #state: "greeting" | "ready" | "stuck" | "draining" | "closed" = "greeting";
   #groupId: string;
   #hello: Hello | null = null;
-  #lanes = 0;
   #busy = 0;
+  #bulk = 0;
   #wanted = 0;
   #exchanges = 0;
   /** Revision that the connector last asked for, for display. */
   configRevision = 0;
+  /** See `Probed`. */
+  laneBytes = 0;
+  answeredAt: number = Number.NEGATIVE_INFINITY;
 
   constructor(
     session: ServerHttp2Session,
@@ -82,6 +93,7 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
       deps.times,
       () => this.close(new TunnelError("tunnel_silent", `Nothing received for ${deps.times.timeoutMs} ms`)),
     );
+    this.#probe = new Probe(this, deps.probeTimes);
     this.#retireTimer = setInterval(() => this.#retire(), RETIRE_EVERY_MS);
     this.#untilExpiry();
     this.control = new ControlChannel(stream, {
@@ -106,9 +118,23 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     return this.#busy;
   }
 
+  get bulk(): number {
+    return this.#bulk;
+  }
+
+  /** True while exchanges do not get through it. */
+  get isStuck(): boolean {
+    return this.#state === "stuck";
+  }
+
+  /** True when an exchange may begin on it. */
+  get isReady(): boolean {
+    return this.#state === "ready";
+  }
+
   /** Lanes that carry nothing now. */
   get lanesIdle(): number {
-    return this.#lanes - this.#busy;
+    return this.#lanesOpen.size - this.#busy;
   }
 
   get exchanges(): number {
@@ -173,8 +199,8 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
 
   /** The connector is about to stop: it gets no more exchanges, and lanes go as soon as they are idle. False: no news. */
   drain(): boolean {
-    if (this.#state !== "ready") return false;
-    this.#leaveRegistry();
+    if (this.#state !== "ready" && this.#state !== "stuck") return false;
+    if (this.#state === "ready") this.#leaveRegistry();
     this.#state = "draining";
     this.#idleLanes.retireAll();
     return true;
@@ -182,20 +208,21 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
 
   /** Throws `TunnelError` when no lane may be added now: before anything is answered. */
   checkLane(): void {
-    if (this.#state !== "ready") {
+    if (this.#state !== "ready" && this.#state !== "stuck") {
       throw new TunnelError("tunnel_unknown", "Cannot take lane: tunnel has not said hello");
     }
-    if (this.#lanes >= this.#deps.maxLanes) {
-      throw new TunnelError("too_many_lanes", `Cannot take lane: tunnel has ${this.#lanes} already`);
+    if (this.#lanesOpen.size >= this.#deps.maxLanes) {
+      throw new TunnelError("too_many_lanes", `Cannot take lane: tunnel has ${this.#lanesOpen.size} already`);
     }
   }
 
   /** The connector has opened a lane, which was checked and answered with 200. */
   addLane(stream: ServerHttp2Stream): void {
-    this.#lanes += 1;
+    const lane = new Lane(stream, "broker", this);
+    this.#lanesOpen.add(lane);
     this.#deps.counters.lanesOpened += 1;
     this.#deps.counters.lanesIdle += 1;
-    this.#offer(new Lane(stream, "broker", this));
+    this.#offer(lane);
   }
 
   takeLane(): Lane | undefined {
@@ -208,7 +235,7 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     this.#wanted += count;
     if (this.#wanted === count) {
       setImmediate(() => {
-        const n = Math.min(this.#wanted, this.#deps.maxLanes - this.#lanes);
+        const n = Math.min(this.#wanted, this.#deps.maxLanes - this.#lanesOpen.size);
         this.#wanted = 0;
         if (n > 0) this.control.notice("lanes.want", { n });
       });
@@ -220,7 +247,28 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
   }
 
   received(bytes: number): void {
+    this.laneBytes += bytes;
     this.#pulse.received(bytes);
+  }
+
+  takeProbeLane(): Lane | undefined {
+    const lane = this.#idleLanes.pop();
+    if (lane === undefined) this.wantLanes(1);
+    return lane;
+  }
+
+  /** Call a few times a second, with milliseconds of a monotonic clock: takes it out of rotation, and in again. */
+  checkHealth(now: number): void {
+    if (this.#state !== "ready" && this.#state !== "stuck") return;
+    if (!this.#hello!.capabilities.includes(PROBE_CAPABILITY)) return;
+    this.#probe.tick(now);
+    if (this.#probe.hasFailed === this.isStuck) return;
+    if (this.isStuck) this.#recover();
+    else this.#stick();
+  }
+
+  becameBulk(): void {
+    this.#bulk += 1;
   }
 
   begun(lane: Lane): void {
@@ -229,15 +277,19 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
 
   /** A lane's exchange is over. */
   idle(lane: Lane): void {
-    this.#released();
+    if (lane === this.#probe.lane) return;
+    this.#released(lane);
+    this.answeredAt = this.now();
     this.#offer(lane);
   }
 
-  closed(_lane: Lane, error: Error | null, wasIdle: boolean): void {
+  closed(lane: Lane, error: Error | null, wasIdle: boolean): void {
     const { counters, log } = this.#deps;
-    this.#lanes -= 1;
-    if (wasIdle) this.#idleLanes.died();
-    else this.#released();
+    this.#lanesOpen.delete(lane);
+    if (lane !== this.#probe.lane) {
+      if (wasIdle) this.#idleLanes.died();
+      else this.#released(lane);
+    }
     if (error !== null && this.#state !== "closed" && !(error instanceof ControlError)) {
       const { connectorId: connector } = this;
       const { code } = error as { code?: string };
@@ -270,6 +322,22 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     }, Math.min(Math.max(left, 0), LONGEST_TIMER_MS));
   }
 
+  /** Nothing gets through: nothing more is sent into it, and who waits on it for a head may go elsewhere. */
+  #stick(): void {
+    this.#leaveRegistry();
+    this.#state = "stuck";
+    const { connectorId: connector } = this;
+    this.#deps.log.warn("tunnel is stuck: no exchange gets through it", { connector, busy: this.#busy });
+    for (const lane of [...this.#lanesOpen]) lane.stall();
+  }
+
+  #recover(): void {
+    this.#state = "ready";
+    this.#deps.counters.tunnelsConnected += 1;
+    this.#deps.log.info("tunnel is well again", { connector: this.connectorId });
+    this.#deps.registry.add(this.#groupId, this);
+  }
+
   #leaveRegistry(): void {
     this.#deps.counters.tunnelsConnected -= 1;
     this.#deps.registry.remove(this.#groupId, this);
@@ -288,8 +356,9 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel {
     this.#deps.counters.lanesBusy += 1;
   }
 
-  #released(): void {
+  #released(lane: Lane): void {
     this.#busy -= 1;
+    if (lane.isBulk) this.#bulk -= 1;
     this.#deps.counters.lanesIdle += 1;
     this.#deps.counters.lanesBusy -= 1;
   }

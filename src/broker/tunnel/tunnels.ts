@@ -7,6 +7,7 @@ import {
   PROTOCOL_REVISION,
   type Welcome,
 } from "../../protocol/messages.ts";
+import { PROBE_CAPABILITY } from "../../protocol/probe.ts";
 import type { Fields, Reply } from "../../tunnel/control_channel.ts";
 import type { Settings } from "../model.ts";
 import type { Change, Store } from "../store/port.ts";
@@ -25,7 +26,12 @@ export interface TunnelsDeps extends TunnelDeps {
   identities: { renew(connectorId: string, csr: string): Promise<string>; trustAnchors(): string };
 }
 
-const CAPABILITIES: string[] = [];
+const CAPABILITIES: string[] = [PROBE_CAPABILITY];
+/** How often the health of all tunnels is looked at, milliseconds. */
+const HEALTH_CHECK_MS = 250;
+/** Bounds of what is kept of a connector's word on its backends. */
+const MAX_APP_ID = 64;
+const MAX_UNWELL_APPS = 10_000;
 
 /** All tunnels of this node: opens them, answers their questions, and tells them what has changed. */
 export class Tunnels implements Disposable {
@@ -33,11 +39,16 @@ export class Tunnels implements Disposable {
   readonly #bySession = new Map<ServerHttp2Session, BrokerTunnel>();
   readonly #instances: Instances;
   readonly #stopListening: () => void;
+  readonly #healthTimer: NodeJS.Timeout;
 
   constructor(deps: TunnelsDeps) {
     this.#deps = deps;
     this.#instances = new Instances(deps.log);
     this.#stopListening = deps.store.onChange((change) => this.#changed(change));
+    this.#healthTimer = setInterval(() => {
+      const now = performance.now();
+      for (const tunnel of this.all()) tunnel.checkHealth(now);
+    }, HEALTH_CHECK_MS);
   }
 
   /** All tunnels that are open now. */
@@ -53,7 +64,8 @@ export class Tunnels implements Disposable {
     const log = this.#deps.log.with({ connector: peer.connectorId });
     const tunnel: BrokerTunnel = new BrokerTunnel(session, stream, peer, this.#deps, {
       request: (type, fields, reply) => this.#request(tunnel, type, fields, reply),
-      notice: (type) => {
+      notice: (type, fields) => {
+        if (type === "backend.health") return this.#backendHealth(tunnel, fields);
         if (type !== "drain" || !tunnel.drain()) return;
         this.#instances.left(tunnel);
         log.info("connector is about to stop", { busy: tunnel.busy });
@@ -96,6 +108,7 @@ export class Tunnels implements Disposable {
   /** Ends all tunnels at once. */
   [Symbol.dispose](): void {
     this.#stopListening();
+    clearInterval(this.#healthTimer);
     for (const tunnel of [...this.all()]) {
       tunnel.close(new TunnelError("broker_stopping", "Broker is stopping"));
     }
@@ -175,6 +188,18 @@ export class Tunnels implements Disposable {
     this.#deps.counters.configPulls += 1;
     tunnel.configRevision = changes.revision;
     await answerPull(groupId, since, changes, reply);
+  }
+
+  /** What a connector says of a backend counts for that connector alone; nonsense is ignored. */
+  #backendHealth(tunnel: BrokerTunnel, { appId, up }: Fields): void {
+    if (typeof appId !== "string" || appId.length > MAX_APP_ID || typeof up !== "boolean") return;
+    const { health } = this.#deps.registry;
+    if (!up && health.unwellAppsOf(tunnel.connectorId, performance.now()).length >= MAX_UNWELL_APPS) return;
+    health.reported(appId, tunnel.connectorId, up);
+    this.#deps.log.info(up ? "backend is within reach again" : "backend is out of reach", {
+      connector: tunnel.connectorId,
+      app: appId,
+    });
   }
 
   #seen(tunnel: BrokerTunnel): void {

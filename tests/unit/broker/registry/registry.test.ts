@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { LanePort } from "../../../../src/broker/registry/port.ts";
 import { type RegisteredTunnel, Registry } from "../../../../src/broker/registry/registry.ts";
+import { spreadOf } from "../../../../src/broker/registry/spread.ts";
 import { CreditBudget } from "../../../../src/tunnel/credit_budget.ts";
 
 const settings = { waitForConnectorMs: 300, waitForConnectorMax: 3, waitForLaneMax: 5 };
@@ -18,6 +19,7 @@ class Tunnel implements RegisteredTunnel {
   readonly lanes: LanePort[];
   readonly wanted: number[] = [];
   busy = 0;
+  bulk = 0;
   constructor(connectorId: string, ...lanes: string[]) {
     this.connectorId = connectorId;
     this.lanes = lanes.map(lane);
@@ -36,10 +38,14 @@ function lane(name: string): LanePort {
 
 /** Someone who waits for a lane, and what came of it. */
 class Waiter {
+  readonly affinityKey = "";
+  readonly tried: string[] = [];
+  readonly spread;
   result = "";
   readonly done: Promise<string>;
   #resolve: (result: string) => void = () => {};
-  constructor() {
+  constructor(groupId: string) {
+    this.spread = spreadOf({ id: "app", groupId });
     this.done = new Promise((resolve) => this.#resolve = resolve);
   }
   laneReady(got: LanePort, connectorId: string): void {
@@ -51,8 +57,8 @@ class Waiter {
 }
 
 function acquire(from: Registry, groupId = "g"): Waiter {
-  const waiter = new Waiter();
-  from.acquire(groupId, waiter);
+  const waiter = new Waiter(groupId);
+  from.acquire(waiter);
   return waiter;
 }
 
@@ -137,8 +143,8 @@ test("no more may wait than the limits say", (t) => {
 test("who has given up is not called, and its lane goes to the next", (t) => {
   const all = registry(t);
   const [gone, stays] = [acquire(all), acquire(all)];
-  all.cancel("g", gone);
-  all.cancel("g", gone);
+  all.cancel(gone);
+  all.cancel(gone);
   assert.equal(all.waiting, 1);
   const tunnel = new Tunnel("c");
   all.add("g", tunnel);

@@ -1,0 +1,98 @@
+import type { Abort, HeaderList, RequestHead } from "../../protocol/heads.ts";
+import type { ExchangeHandler } from "../../tunnel/lane.ts";
+import type { LanePort } from "../registry/port.ts";
+
+/** Times that one request is sent at most, the first included. */
+const MOST_ATTEMPTS = 4;
+/** A request body is kept to be sent again up to this many bytes. */
+const KEPT_BYTES = 65_536;
+/** Methods that do no more harm when they are done twice (RFC 9110 section 9.2.2). */
+const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+/** What ends an exchange for reasons that are not the backend's. */
+const NOT_THE_BACKEND: ReadonlySet<string> = new Set(["tunnel_lost", "stalled"]);
+
+const NONE: readonly string[] = [];
+
+/** A request until its response begins: kept whole where it is small, so that it can be sent again. */
+export class Attempts {
+  readonly #frame: Buffer;
+  readonly #follows: RequestHead["follows"];
+  readonly #isIdempotent: boolean;
+  #count = 0;
+  #tried: string[] | null = null;
+  /** What has come of the body; null when that was more than is kept. */
+  #body: Buffer[] | null = null;
+  #bodyBytes = 0;
+  #trailers: HeaderList | null = null;
+  #isTooLarge = false;
+
+  /** `frame`: the encoded request. */
+  constructor(frame: Buffer, method: string, follows: RequestHead["follows"]) {
+    this.#frame = frame;
+    this.#follows = follows;
+    this.#isIdempotent = IDEMPOTENT.has(method);
+  }
+
+  /** Connectors on which it has failed. */
+  get tried(): readonly string[] {
+    return this.#tried ?? NONE;
+  }
+
+  /** How often it was sent. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** True when the whole body has come. */
+  get hasEnded(): boolean {
+    return this.#trailers !== null;
+  }
+
+  /** True when it can be sent again from its beginning. */
+  get isWhole(): boolean {
+    return !this.#isTooLarge;
+  }
+
+  /** Sends the request on a lane, with what is there of its body. */
+  send(lane: LanePort, handler: ExchangeHandler): void {
+    this.#count += 1;
+    // The first lane may still hold the frame, which each lane numbers for itself.
+    lane.begin(this.#count === 1 ? this.#frame : Buffer.from(this.#frame), this.#follows, handler);
+    if (this.#body !== null) { for (const bytes of this.#body) lane.sendData(bytes); }
+    if (this.#trailers !== null) lane.sendEnd(this.#trailers);
+  }
+
+  /** Bytes of the body have come. */
+  keep(bytes: Buffer): void {
+    if (this.#isTooLarge) return;
+    this.#bodyBytes += bytes.length;
+    if (this.#bodyBytes > KEPT_BYTES || this.#follows === "upgrade") {
+      this.#isTooLarge = true;
+      this.#body = null;
+    } else if (this.#body === null) {
+      this.#body = [bytes];
+    } else {
+      this.#body.push(bytes);
+    }
+  }
+
+  /** The body has ended. */
+  keepEnd(trailers: HeaderList): void {
+    this.#trailers = trailers;
+  }
+
+  /**
+   * Whether the request may be sent again, now that it has ended on `connectorId` for this reason: always when the
+   * backend has certainly not seen it, else when doing it twice does no harm and it was not the backend that ended it.
+   */
+  mayRepeat({ code, begun }: Abort): boolean {
+    if (this.#count >= MOST_ATTEMPTS || this.#isTooLarge) return false;
+    return !begun || (this.#isIdempotent && this.#follows !== "upgrade" && NOT_THE_BACKEND.has(code));
+  }
+
+  /** It has failed there. */
+  failedOn(connectorId: string): void {
+    if (this.#tried === null) this.#tried = [connectorId];
+    else if (!this.#tried.includes(connectorId)) this.#tried.push(connectorId);
+  }
+}

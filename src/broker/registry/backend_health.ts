@@ -1,0 +1,72 @@
+/** For how long a connector is avoided after it could not reach a backend, milliseconds: doubled with each failure. */
+const FIRST_MS = 5_000;
+const LONGEST_MS = 60_000;
+
+interface Unwell {
+  /** Avoided until then; infinite while the connector itself says so. */
+  until: number;
+  failures: number;
+}
+
+/**
+ * Which connectors cannot reach the backend of which app: learnt from exchanges that failed, and from what connectors
+ * report. Who is in here is chosen for this app only where nobody else can serve it.
+ */
+export class BackendHealth {
+  readonly #unwell = new Map<string, Map<string, Unwell>>();
+
+  /** True when all is well, which is the common case and costs one look. */
+  get isEmpty(): boolean {
+    return this.#unwell.size === 0;
+  }
+
+  /** An exchange has found the backend out of reach. */
+  failed(appId: string, connectorId: string, now: number): void {
+    const app = this.#of(appId);
+    const known = app.get(connectorId);
+    const failures = (known?.failures ?? 0) + 1;
+    const until = now + Math.min(LONGEST_MS, FIRST_MS * 2 ** (failures - 1));
+    app.set(connectorId, { until: Math.max(known?.until ?? 0, until), failures });
+  }
+
+  /** An exchange has been answered by the backend. */
+  answered(appId: string, connectorId: string): void {
+    const app = this.#unwell.get(appId);
+    if (app === undefined || app.get(connectorId)?.until === Number.POSITIVE_INFINITY) return;
+    this.#drop(appId, app, connectorId);
+  }
+
+  /** What a connector says of its backend; it says so again when that changes. */
+  reported(appId: string, connectorId: string, isUp: boolean): void {
+    const app = this.#of(appId);
+    if (isUp) this.#drop(appId, app, connectorId);
+    else app.set(connectorId, { until: Number.POSITIVE_INFINITY, failures: 1 });
+  }
+
+  /** The connector has no tunnel any more: what it said counts no longer. */
+  forget(connectorId: string): void {
+    for (const [appId, app] of this.#unwell) this.#drop(appId, app, connectorId);
+  }
+
+  /** True while the connector is to be avoided for the app. */
+  isUnwell(appId: string, connectorId: string, now: number): boolean {
+    const until = this.#unwell.get(appId)?.get(connectorId)?.until;
+    return until !== undefined && until > now;
+  }
+
+  /** Apps that a connector cannot serve now. */
+  unwellAppsOf(connectorId: string, now: number): string[] {
+    return [...this.#unwell.keys()].filter((appId) => this.isUnwell(appId, connectorId, now));
+  }
+
+  #of(appId: string): Map<string, Unwell> {
+    let app = this.#unwell.get(appId);
+    if (app === undefined) this.#unwell.set(appId, app = new Map());
+    return app;
+  }
+
+  #drop(appId: string, app: Map<string, Unwell>, connectorId: string): void {
+    app.delete(connectorId);
+    if (app.size === 0) this.#unwell.delete(appId);
+  }
+}
