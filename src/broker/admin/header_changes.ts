@@ -4,6 +4,7 @@ import type { HeaderChange } from "../app_traffic.ts";
 const NOT_OURS: ReadonlySet<string> = new Set([
   "connection",
   "content-length",
+  "forwarded",
   "host",
   "http2-settings",
   "keep-alive",
@@ -13,6 +14,9 @@ const NOT_OURS: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
   "via",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
 ]);
 
 /** A header name (RFC 9110 section 5.1). */

@@ -6,14 +6,26 @@ export interface LengthSink {
   noteLength(value: string): void;
 }
 
+/** Who translates the values of headers that speak of the backend's own URLs. */
+export interface HeaderTranslator {
+  translate(name: string, value: string): string;
+}
+
 /** The header list for an HTTP/1.1 user: as the backend sent it, without what belonged to the backend's connection. */
-export function incomingHeaders(raw: HeaderList, lengths?: LengthSink): HeaderList {
+export function incomingHeaders(
+  raw: HeaderList,
+  lengths?: LengthSink,
+  translator?: HeaderTranslator,
+): HeaderList {
   let dropped = 0;
   let connection = "";
   for (let i = 0; i < raw.length; i += 2) {
     const rule = responseRules.of(raw[i]!);
-    if (rule === "keep" || rule === "length") {
+    if (rule === "keep" || rule === "length" || rule === "translate") {
       if (rule === "length") lengths?.noteLength(raw[i + 1]!);
+      else if (rule === "translate" && translator !== undefined) {
+        raw[i + 1] = translator.translate(raw[i]!, raw[i + 1]!);
+      }
       if (dropped > 0) {
         raw[i - dropped] = raw[i]!;
         raw[i - dropped + 1] = raw[i + 1]!;
@@ -43,7 +55,11 @@ export function incomingTrailers(raw: HeaderList): HeaderList {
 
 /** A header list for an HTTP/2 user: names in lower case, `:status` first. Throws where HTTP/2 cannot say a header. */
 export function incomingHeadersOfStream(status: number, raw: HeaderList, lengths?: LengthSink): string[] {
-  const kept = incomingHeaders(raw, lengths);
+  return headersOfStream(status, incomingHeaders(raw, lengths));
+}
+
+/** A list of `incomingHeaders` for an HTTP/2 user. Throws where HTTP/2 cannot say a header. */
+export function headersOfStream(status: number, kept: HeaderList): string[] {
   const headers = [":status", String(status)];
   for (let i = 0; i < kept.length; i += 2) {
     checkHeader(kept[i]!, kept[i + 1]!);
