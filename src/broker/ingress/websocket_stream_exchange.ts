@@ -1,0 +1,142 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { addAbortSignal } from "node:stream";
+import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
+import type { IngressCode } from "./error_table.ts";
+import { type ErrorPages, IngressExchange } from "./exchange.ts";
+import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { objectOf } from "./http2_exchange.ts";
+import type { IdleSetting, IdleWatch } from "./idle_sweep.ts";
+import { headersOfStream, incomingHeadersOfStream } from "./response_headers.ts";
+import { isAgreedSwitch, websocketKey } from "./websocket_handshake.ts";
+
+/** Key and answer are between the hop that made them and the backend (RFC 8441 section 5); a connection has no length. */
+const NOT_OF_USERS: ReadonlySet<string> = new Set(["sec-websocket-key"]);
+const NOT_FOR_USERS: ReadonlySet<string> = new Set(["sec-websocket-accept", "content-length"]);
+
+/**
+ * A WebSocket of a user who speaks HTTP/2 (RFC 8441), with a backend that speaks HTTP/1.1: the key is ours, and so is
+ * the check of its answer. The stream's two directions are the connection's: END_STREAM is its FIN, a reset its reset.
+ */
+export class WebsocketStreamExchange extends IngressExchange {
+  readonly #stream: ServerHttp2Stream;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #pages: ErrorPages;
+  readonly #idle: IdleSetting;
+  readonly #key = websocketKey();
+  /** `asked`: what the user sends waits in the stream's window. `declined`: an ordinary response. */
+  #phase: "asked" | "switched" | "declined" = "asked";
+  #watch: IdleWatch | null = null;
+
+  constructor(
+    context: ExchangeContext,
+    target: ExchangeTarget,
+    pages: ErrorPages,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    idle: IdleSetting,
+  ) {
+    super(context, target);
+    this.#stream = stream;
+    this.#headers = headers;
+    this.#pages = pages;
+    this.#idle = idle;
+    stream.on("close", () => {
+      this.#watch?.stop();
+      this.userClosed();
+    });
+    // After a reset without an error the stream would stay until somebody has read what it holds.
+    stream.on("aborted", () => stream.destroy());
+  }
+
+  /** Sends the handshake on its way. */
+  start(backendTarget: string, userHeaders: HeaderList): void {
+    const headers = without(userHeaders, NOT_OF_USERS);
+    headers.push("Sec-WebSocket-Key", this.#key, "Upgrade", "websocket", "Connection", "Upgrade");
+    this.dispatch("GET", backendTarget, headers, "upgrade");
+  }
+
+  protected startBody(): void {
+    const stream = this.#stream;
+    stream.on("data", (bytes: Buffer) => {
+      if (this.#watch !== null) this.#watch.active = true;
+      if (!this.sendBody(bytes)) stream.pause();
+    });
+    // A reset by the peer may look like an end: only one that is not aborted is complete.
+    stream.on("end", () => {
+      if (!stream.aborted) this.sendBodyEnd([]);
+    });
+  }
+
+  protected resumeBody(): void {
+    if (this.#phase === "switched" && this.#stream.isPaused()) this.#stream.resume();
+  }
+
+  protected writeInformational(head: InformationalHead): void {
+    this.#stream.additionalHeaders({ ":status": head.status, ...objectOf(head.headers) });
+  }
+
+  protected writeHead(head: ResponseHead): void {
+    if (head.status === 101) return this.#switch(head);
+    // To this user every 2xx would say that the WebSocket is open (RFC 8441 section 5).
+    if (head.status < 300) throw new Error("Cannot decline a WebSocket with success");
+    const headers = headersOfStream(head.status, this.finalHeaders(head));
+    this.#phase = "declined";
+    this.#stream.respond(headers, { endStream: !head.hasBody });
+    this.#stream.on("drain", () => this.userDrained());
+    this.sendBodyEnd([]);
+  }
+
+  #switch(head: ResponseHead): void {
+    if (!isAgreedSwitch("websocket", this.#key, head.headers)) {
+      throw new Error("Cannot open a WebSocket: backend has not agreed to it");
+    }
+    const headers = headersOfStream(200, without(this.finalHeaders(head), NOT_FOR_USERS));
+    this.#stream.respond(headers);
+    this.#phase = "switched";
+    this.#stream.on("drain", () => this.userDrained());
+    this.#watch = this.#idle.sweep.watch(this.#idle.afterMs, () => this.expire());
+    this.startBody();
+  }
+
+  protected writeBody(bytes: Buffer): boolean {
+    if (this.#watch !== null) this.#watch.active = true;
+    return this.#stream.writableEnded || this.#stream.write(bytes);
+  }
+
+  protected writeEnd(): void {
+    if (!this.#stream.writableEnded) this.#stream.end();
+    if (this.#phase === "declined") closeAfterAnswer(this.#stream);
+  }
+
+  protected writeError(code: IngressCode): void {
+    const page = this.#pages(code, this.target.requestId, this.#headers.accept, "CONNECT");
+    this.noteStatus(page.status);
+    if (this.#stream.destroyed || this.#stream.closed) return;
+    this.#stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
+    this.#stream.end(page.body);
+    closeAfterAnswer(this.#stream);
+  }
+
+  protected stopBody(): void {}
+
+  protected breakOff(): void {
+    // CANCEL, the reset of RFC 8441 section 5, is what Node says for a signal; `close` would end the stream as if in peace.
+    addAbortSignal(AbortSignal.abort(), this.#stream);
+  }
+}
+
+/** Lets go of a stream whose answer is whole, though the user's side is open: nothing more of it is wanted. */
+export function closeAfterAnswer(stream: ServerHttp2Stream): void {
+  const close = () => stream.close(constants.NGHTTP2_NO_ERROR); // RFC 9113 section 8.1.
+  if (stream.writableFinished) close();
+  else stream.once("finish", close);
+  stream.resume();
+}
+
+function without(headers: HeaderList, names: ReadonlySet<string>): HeaderList {
+  const kept: HeaderList = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!names.has(headers[i]!.toLowerCase())) kept.push(headers[i]!, headers[i + 1]!);
+  }
+  return kept;
+}
