@@ -169,7 +169,6 @@ export class Http2Exchange implements BackendExchange {
     });
     stream.on("headers", (_headers, _flags, raw: string[]) => this.#informed(stream, raw));
     stream.once("response", (_headers, flags, raw: string[]) => this.#answered(stream, flags, raw));
-    stream.on("data", (chunk: Uint8Array) => this.#received(stream, chunk));
     stream.once("trailers", (_headers, _flags, raw: string[]) => this.#responseTrailers = withoutPseudo(raw));
     stream.once("end", () => this.#ended(stream));
     if (endStream) return;
@@ -192,6 +191,8 @@ export class Http2Exchange implements BackendExchange {
     const status = Number(valueOf(raw, ":status"));
     const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     this.#handler.response(status, STATUS_CODES[status] ?? "", withoutPseudo(raw), ended);
+    // Not before: on Deno pieces come ahead of the head that they follow.
+    stream.on("data", (chunk: Uint8Array) => this.#received(stream, chunk));
   }
 
   #received(stream: NotingStream, chunk: Uint8Array): void {
