@@ -1,11 +1,12 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
 import {
   type ConfigurationValues,
   defineConfiguration,
   type Environment,
 } from "../platform/configuration.ts";
-import { bool, integer, oneOf, text, textList } from "../platform/configuration_value.ts";
+import { bool, integer, oneOf, structured, text, textList } from "../platform/configuration_value.ts";
 
 /** Where a connector keeps its identity unless told otherwise: a system folder for root and services, else the user's own. */
 export function defaultStateDir(env: Environment, platform: string, isRoot: boolean, home: string): string {
@@ -16,10 +17,20 @@ export function defaultStateDir(env: Environment, platform: string, isRoot: bool
   return join(state?.startsWith("/") ? state : join(home, ".local", "state"), "sallyport-connector");
 }
 
+const CERTIFICATES = z.record(
+  z.string().max(64).regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
+  z.strictObject({ certificate: z.string().min(1), key: z.string().min(1) }),
+);
+
 /** Everything a connector can be told from outside. The status socket is in `stateDir`. */
 export const CONNECTOR_CONFIGURATION = defineConfiguration({
   program: "sallyport-connector",
-  otherVariables: ["SALLYPORT_TOKEN", "SALLYPORT_TOKEN_FILE"],
+  otherVariables: [
+    "SALLYPORT_TOKEN",
+    "SALLYPORT_ANSWER_FILE",
+    "SALLYPORT_FORCE",
+    "SALLYPORT_STEP_TIMEOUT_MS",
+  ],
   keys: {
     stateDir: {
       type: text(),
@@ -28,12 +39,42 @@ export const CONNECTOR_CONFIGURATION = defineConfiguration({
       defaultText: "/var/lib/sallyport-connector for root, else $XDG_STATE_HOME/sallyport-connector",
       describe: "Folder of broker address, CA, key and certificate",
     },
+    tokenFile: {
+      type: text(),
+      default: "",
+      describe:
+        "File with an enrolment token: `run` on a host that is not registered registers it first; so does SALLYPORT_TOKEN",
+      example: "/etc/sallyport/token",
+    },
+    machineName: {
+      type: text(),
+      default: "",
+      describe: "Name under which the broker shows this host; empty: its host name",
+    },
+    caFingerprint: {
+      type: text(),
+      default: "",
+      describe:
+        "SHA-256 of the broker's root certificate, in hex: registration refuses a token of another broker",
+    },
+    keyType: {
+      type: oneOf("p256", "p384", "rsa3072"),
+      default: "p256",
+      describe: "Kind of the key that registration makes",
+    },
     allow: {
       type: textList("list of host:port patterns"),
       default: [],
       describe:
         "Backends that this host lets the broker reach; empty: all but link-local and cloud-metadata addresses",
       example: "10.0.0.0/8:443,wiki.corp.example:*",
+    },
+    backendClientCertificates: {
+      type: structured("map of name to { certificate, key }; JSON in a flag or variable", CERTIFICATES),
+      default: {},
+      describe:
+        "Certificates for backends that ask for one, PEM files, by the names that apps call them; read for each connection",
+      example: '{"wiki":{"certificate":"/etc/sallyport/wiki.pem","key":"/etc/sallyport/wiki.key"}}',
     },
     tunnels: { type: integer(1, 16), default: 1, describe: "Tunnels to each broker node" },
     configPullIntervalMs: {

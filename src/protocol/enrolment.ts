@@ -50,7 +50,7 @@ export interface EnrolmentProblem {
 }
 
 /** A check of one member: the longest it may be, in characters, and its form. */
-interface Member {
+export interface Member {
   max: number;
   valid: (value: string) => boolean;
 }
@@ -59,12 +59,18 @@ interface Member {
 const printable = (value: string) => value !== "" && !/[\u0000-\u001f\u007f-\u009f]/.test(value);
 const pem = (label: string) => (value: string) => value.includes(`-----BEGIN ${label}-----`);
 
+/** Text without control characters. */
+export const printableMember = (max: number): Member => ({ max, valid: printable });
+
+/** A PKCS#10 request, PEM. */
+export const csrMember: Member = { max: 16_384, valid: pem("CERTIFICATE REQUEST") };
+
 const REQUEST: Readonly<Record<keyof EnrolmentRequest, Member>> = {
   secret: { max: 43, valid: isEnrolmentSecret },
-  csr: { max: 16_384, valid: pem("CERTIFICATE REQUEST") },
-  machineName: { max: 255, valid: printable },
-  os: { max: 255, valid: printable },
-  version: { max: 64, valid: printable },
+  csr: csrMember,
+  machineName: printableMember(255),
+  os: printableMember(255),
+  version: printableMember(64),
 };
 
 const RESPONSE: Readonly<Record<keyof EnrolmentResponse, Member>> = {
@@ -100,7 +106,8 @@ export function parseEnrolmentProblem(value: unknown): EnrolmentProblem | null {
   return { code, detail: typeof detail === "string" && printable(detail) ? detail.slice(0, 500) : "" };
 }
 
-function parseMembers<T extends object>(
+/** Reads text members of a JSON object, each as its check says. Throws `enrolment_message_invalid`. */
+export function parseMembers<T extends object>(
   what: string,
   value: unknown,
   members: Readonly<Record<keyof T, Member>>,

@@ -3,10 +3,10 @@ import {
   ENROL_HELLO_PATH,
   ENROL_PATH,
   type EnrolmentHello,
-  type EnrolmentRequest,
   parseEnrolmentRequest,
 } from "../../protocol/enrolment.ts";
 import { EnrolmentFormatError } from "../../protocol/enrolment_errors.ts";
+import { parseReenrolmentRequest, REENROL_NONCE_PATH, REENROL_PATH } from "../../protocol/reenrolment.ts";
 import { StoreError, TokenRefusedError } from "../store/errors.ts";
 import { Enrolment, type EnrolmentParts } from "./enrol.ts";
 import { EnrolmentRefusal } from "./errors.ts";
@@ -27,7 +27,8 @@ export interface EnrolmentAppOptions extends Omit<EnrolmentParts, "clock"> {
 
 /**
  * The enrolment endpoint, for the TLS server of the enrolment name: `POST /enrol/v1/connectors` turns a token and a
- * certificate request into an identity, `GET /enrol/v1/hello` tells the time. Failures are problem bodies (RFC 9457).
+ * certificate request into an identity, `POST /enrol/v1/reenrolments` gives a connector with an expired certificate
+ * another, `GET /enrol/v1/hello` tells the time. Failures are problem bodies (RFC 9457).
  */
 export function createEnrolmentApp(options: EnrolmentAppOptions): Hono {
   const { clock = Date, counters, sourceAddress = socketAddress, maxConcurrent = 16, log } = options;
@@ -35,7 +36,8 @@ export function createEnrolmentApp(options: EnrolmentAppOptions): Hono {
   const limit = new SourceLimit(options.sourceLimit);
   let running = 0;
 
-  async function enrol(request: EnrolmentRequest, address: string) {
+  /** Runs one enrolment of whatever kind, unless there are too many, or its source has tried too many secrets. */
+  async function bounded<T>(address: string, work: () => Promise<T>): Promise<T> {
     const waitMs = limit.waitMs(address, clock.now());
     if (waitMs > 0) {
       throw new EnrolmentRefusal(
@@ -54,7 +56,7 @@ export function createEnrolmentApp(options: EnrolmentAppOptions): Hono {
     }
     running++;
     try {
-      return await enrolment.enrol(request, address);
+      return await work();
     } finally {
       running--;
     }
@@ -69,8 +71,21 @@ export function createEnrolmentApp(options: EnrolmentAppOptions): Hono {
 
   app.post(ENROL_PATH, async (c) => {
     const request = parseEnrolmentRequest(await readJsonBody(c.req.raw));
-    const response = await enrol(request, sourceAddress(c));
+    const address = sourceAddress(c);
+    const response = await bounded(address, () => enrolment.enrol(request, address));
     counters?.enrolled();
+    c.header("cache-control", "no-store");
+    return c.json(response, 201);
+  });
+
+  app.post(REENROL_NONCE_PATH, (c) => {
+    c.header("cache-control", "no-store");
+    return c.json(enrolment.nonce());
+  });
+
+  app.post(REENROL_PATH, async (c) => {
+    const request = parseReenrolmentRequest(await readJsonBody(c.req.raw));
+    const response = await bounded(sourceAddress(c), () => enrolment.reenrol(request));
     c.header("cache-control", "no-store");
     return c.json(response, 201);
   });
@@ -82,7 +97,7 @@ export function createEnrolmentApp(options: EnrolmentAppOptions): Hono {
   app.onError((error, c) => {
     const refusal = refusalOf(error);
     const address = sourceAddress(c);
-    if (refusal.code === "token_unknown") limit.failed(address, clock.now());
+    if (GUESSES.has(refusal.code)) limit.failed(address, clock.now());
     counters?.refused(refusal.code);
     const level = refusal.status === 500 ? "error" : "warn";
     log[level]("Refused enrolment", {
@@ -96,6 +111,9 @@ export function createEnrolmentApp(options: EnrolmentAppOptions): Hono {
 
   return app;
 }
+
+/** What someone would be told who tries secrets or keys. */
+const GUESSES: ReadonlySet<string> = new Set(["token_unknown", "certificate_unknown", "proof_invalid"]);
 
 /** Everything that can go wrong, as the connector is told; what is the broker's own affair stays in its log. */
 function refusalOf(error: unknown): EnrolmentRefusal {

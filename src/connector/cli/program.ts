@@ -43,7 +43,10 @@ export async function runProgram(args: readonly string[], context: CliContext): 
   }
 }
 
+/** What was called cannot work before a person has done something here. */
+const USAGE_CODES: ReadonlySet<unknown> = new Set(["token_malformed", "state_not_registered"]);
+
 function isUsage(error: unknown): boolean {
   return error instanceof UsageError || error instanceof ConfigurationError ||
-    (error as { code?: unknown } | null)?.code === "token_malformed";
+    USAGE_CODES.has((error as { code?: unknown } | null)?.code);
 }

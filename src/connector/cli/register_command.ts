@@ -1,31 +1,36 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { loadConfiguration } from "../../platform/configuration.ts";
+import { type Environment, loadConfiguration } from "../../platform/configuration.ts";
 import { silentLog } from "../../platform/log.ts";
 import { VERSION } from "../../platform/version.ts";
 import { formatHostPort } from "../../protocol/address.ts";
 import { CONNECTOR_CONFIGURATION } from "../config.ts";
+import { type RegistrationConfiguration, registrationConfiguration } from "../registration_config.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./errors.ts";
 import { createOutput } from "./output.ts";
 import { readToken } from "./token_source.ts";
 
-const KEY_TYPES = ["p256", "p384", "rsa3072"] as const;
-
 const EXAMPLES = `
 Examples:
   $ sallyport-connector register --token-file token.txt
   $ sallyport-broker token create --group Default | sallyport-connector register --token-file -
+  $ sallyport-connector register --answer-file answers.yaml --json
   $ SALLYPORT_TOKEN=spt1_... sallyport-connector register --state-dir /var/lib/wiki-connector --json
+
+An answer file has lines such as "tokenFile: /etc/sallyport/token" or "token: spt1_...", "machineName: dmz-1",
+"caFingerprint: 3f2a...", "keyType: p384", "stateDir: /srv/connector", "force: true", "stepTimeoutMs: 20000".
 
 The token is never taken from the command line, where every user of this host could read it.`;
 
 interface Flags {
   tokenFile?: string;
+  answerFile?: string;
   machineName?: string;
-  keyType: string;
-  force: boolean;
-  stepTimeoutMs: string;
+  caFingerprint?: string;
+  keyType?: string;
+  force?: boolean;
+  stepTimeoutMs?: string;
   stateDir?: string;
   config?: string;
   json: boolean;
@@ -43,15 +48,20 @@ export function addRegisterCommand(
     )
     .argument("[token]", "refused: see below")
     .option("--token-file <file>", "file that holds the token, - for standard input (SALLYPORT_TOKEN_FILE)")
+    .option("--answer-file <file>", "YAML file with answers: token, tokenFile, ... (SALLYPORT_ANSWER_FILE)")
     .option("--state-dir <folder>", "folder of the identity (SALLYPORT_STATE_DIR)")
     .option("--config <file>", "configuration file, YAML (SALLYPORT_CONFIG)")
     .option("--machine-name <name>", "name under which the broker shows this host; default: its host name")
-    .option("--key-type <type>", `${KEY_TYPES.join(", ")}`, "p256")
-    .option("--step-timeout-ms <number>", "time for each step: connect, TLS, answer", "10000")
-    .option("--force", "replace the identity that is there", false)
+    .option(
+      "--ca-fingerprint <hex>",
+      "SHA-256 of the broker's root certificate: the token must be of that broker",
+    )
+    .option("--key-type <type>", "p256 (default), p384 or rsa3072")
+    .option("--step-timeout-ms <number>", "time for each step: connect, TLS, answer; default: 10000")
+    .option("--force", "replace the identity that is there")
     .option("--json", "print the result as JSON", false)
     .addHelpText("after", EXAMPLES)
-    .action(async (argument: string | undefined, flags: Flags) => {
+    .action(async (argument: string | undefined, { json, ...flags }: Flags) => {
       if (argument !== undefined) {
         throw new UsageError(
           "token_in_arguments",
@@ -59,34 +69,27 @@ export function addRegisterCommand(
             "or SALLYPORT_TOKEN, and revoke this token if the host is shared",
         );
       }
-      const keyType = KEY_TYPES.find((type) => type === flags.keyType);
-      if (keyType === undefined) {
-        throw new UsageError("usage", `Cannot make a key of type "${flags.keyType}"`);
-      }
-      const { stateDir, config } = flags;
-      const { stateDir: folder } = loadConfiguration(CONNECTOR_CONFIGURATION, {
-        flags: { stateDir, config },
-        env,
-      });
-      const file = flags.tokenFile ?? env.SALLYPORT_TOKEN_FILE;
-      const token = await readToken({ file, variable: env.SALLYPORT_TOKEN, stdin });
+      const answers = readAnswers(flags, env);
+      const { stateDir: folder, machineName, caFingerprint, force, keyType, stepTimeoutMs } = answers;
+      const token = await readToken({ ...tokenSource(flags, env, answers), stdin });
       const { register } = await import("../identity/register.ts");
       const identity = await register({
         stateDir: folder,
         token,
-        machineName: flags.machineName ?? hostname(),
+        machineName: machineName || hostname(),
         os: `${process.platform} ${process.arch}`,
         version: VERSION,
         log: silentLog,
-        force: flags.force,
+        force,
         keyType,
-        stepMs: stepTimeout(flags.stepTimeoutMs),
+        stepMs: stepTimeoutMs,
         signal,
+        ...(caFingerprint === "" ? {} : { caFingerprint }),
       });
       const { connectorId, address, tunnelName, notAfter } = identity;
       const brokerAddress = formatHostPort(address);
       const certificateNotAfter = new Date(notAfter).toISOString();
-      createOutput(flags.json, stdout, stderr).result(
+      createOutput(json, stdout, stderr).result(
         `Registered connector ${connectorId} with broker ${brokerAddress}; certificate valid until ${certificateNotAfter}.\n` +
           `Identity in ${folder}. Next: sallyport-connector run`,
         { connectorId, brokerAddress, tunnelName, stateDir: folder, certificateNotAfter },
@@ -94,11 +97,29 @@ export function addRegisterCommand(
     });
 }
 
-function stepTimeout(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 100 && value <= 600_000) return value;
-  throw new UsageError(
-    "usage",
-    `Cannot use --step-timeout-ms "${text}": it is not a number from 100 to 600000`,
-  );
+/** Flags win over variables, which win over the answer file, which wins over the configuration file. */
+function readAnswers(
+  { answerFile, config, ...flags }: Partial<Flags>,
+  env: Environment,
+): RegistrationConfiguration {
+  const base = loadConfiguration(CONNECTOR_CONFIGURATION, { flags: { config }, env });
+  const file = answerFile ?? env.SALLYPORT_ANSWER_FILE;
+  const { SALLYPORT_CONFIG: _, ...others } = env;
+  return loadConfiguration(registrationConfiguration(base), {
+    flags,
+    env: others,
+    ...(file === undefined ? {} : { file }),
+  });
+}
+
+/** A flag or variable for this one call counts before what a file says. */
+function tokenSource(
+  flags: Partial<Flags>,
+  env: Environment,
+  { token, tokenFile }: RegistrationConfiguration,
+): { file: string | undefined; variable: string | undefined } {
+  const file = flags.tokenFile ?? env.SALLYPORT_TOKEN_FILE;
+  if (file !== undefined || env.SALLYPORT_TOKEN !== undefined) return { file, variable: env.SALLYPORT_TOKEN };
+  const text = token.reveal();
+  return { file: tokenFile || undefined, variable: text || undefined };
 }

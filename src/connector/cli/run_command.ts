@@ -2,16 +2,18 @@ import type { Command } from "commander";
 import { addConfigurationOptions, loadConfiguration } from "../../platform/configuration.ts";
 import { CONNECTOR_CONFIGURATION } from "../config.ts";
 import type { CliContext } from "./context.ts";
+import { readToken } from "./token_source.ts";
 
 const EXAMPLES = `
 Examples:
   $ sallyport-connector run
   $ sallyport-connector run --state-dir /var/lib/wiki-connector --allow "10.0.0.0/8:443,wiki.corp.example:*"
 
-SIGTERM or SIGINT lets exchanges in flight end; a second one stops at once.`;
+A host that is not registered is registered first where a token is given: tokenFile, SALLYPORT_TOKEN_FILE or
+SALLYPORT_TOKEN; without one this ends with exit code 2. SIGTERM or SIGINT lets exchanges in flight end; a second one stops at once.`;
 
 /** Adds `run`. */
-export function addRunCommand(program: Command, { env, signal }: CliContext): void {
+export function addRunCommand(program: Command, { env, stdin, signal }: CliContext): void {
   const command = program.command("run")
     .summary("dial the broker and serve, until stopped")
     .description(
@@ -23,6 +25,12 @@ export function addRunCommand(program: Command, { env, signal }: CliContext): vo
     .action(async ({ json, ...flags }: { json: boolean } & Record<string, unknown>) => {
       const configuration = loadConfiguration(CONNECTOR_CONFIGURATION, { flags, env });
       const { runConnector } = await import("../run.ts");
-      await runConnector(configuration, { json, signal });
+      const { tokenFile } = configuration;
+      const variable = env.SALLYPORT_TOKEN;
+      const token = () =>
+        tokenFile === "" && variable === undefined
+          ? Promise.resolve(null)
+          : readToken({ file: tokenFile || undefined, variable, stdin });
+      await runConnector(configuration, { json, signal, token });
     });
 }

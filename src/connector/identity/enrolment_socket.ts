@@ -1,8 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { certificateFingerprint } from "../../platform/certificate.ts";
+import { certificateFingerprint, validity } from "../../platform/certificate.ts";
 import type { HostPort } from "../../protocol/address.ts";
+import { checkValidity, clockWrong } from "./broker_clock.ts";
 import { RegistrationError } from "./errors.ts";
 
 /** Where to enrol, and what is known of who answers there. */
@@ -10,43 +11,71 @@ export interface EnrolmentTarget {
   address: HostPort;
   /** Name in the broker's certificate for enrolment, sent as SNI. */
   enrolName: string;
-  /** SHA-256 of the root certificate, lower-case hex. */
-  caFingerprint: string;
+  /** SHA-256 of the root certificate that is to be trusted, lower-case hex; or, once it is known, the roots, PEM. */
+  trust: { caFingerprint: string } | { ca: string };
   /** Milliseconds that each step (connect, TLS, answer) may take. */
   stepMs: number;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Connects to the broker of a token, verified: a first connection, over which nothing is said, gets the root
- * certificate that the server sends along; once its fingerprint is the token's, a second one trusts that root and
- * nothing else, so that chain, dates and name are checked by TLS itself. Throws `RegistrationError`.
+ * Connects to the broker, verified: by roots that are known, or by a fingerprint. With a fingerprint a first connection,
+ * over which nothing is said, gets the root certificate that the server sends along; then a second one trusts that root
+ * and nothing else, so that chain, dates and name are checked by TLS itself. Throws `RegistrationError`.
  */
 export async function connectEnrolment(target: EnrolmentTarget): Promise<TLSSocket> {
-  const root = await fetchRoot(target);
-  return await openTls(target, { ca: root.toString() });
+  const { trust } = target;
+  if ("caFingerprint" in trust) {
+    return await openTls(target, { ca: await fetchRoot(target, trust.caFingerprint) });
+  }
+  try {
+    return await openTls(target, trust);
+  } catch (error) {
+    if (!(error instanceof RegistrationError) || error.code !== "broker_untrusted") throw error;
+    const chain = await look(target).catch(() => []);
+    throw chain.length === 0
+      ? error
+      : untrusted(target, chain, "the authority that this connector trusts", error);
+  }
 }
 
-async function fetchRoot(target: EnrolmentTarget): Promise<X509Certificate> {
+/** The root with this fingerprint, PEM, as the server sends it along. */
+export async function fetchRoot(target: EnrolmentTarget, fingerprint: string): Promise<string> {
+  const chain = await look(target);
+  const root = chain.find((certificate) => certificateFingerprint(certificate) === fingerprint);
+  if (root === undefined) throw untrusted(target, chain, "the authority of this token");
+  checkValidity(validity(chain[0]!));
+  return root.toString();
+}
+
+/** What the server shows, over a connection on which nothing is said. */
+async function look(target: EnrolmentTarget): Promise<X509Certificate[]> {
   const socket = await openTls(target, { rejectUnauthorized: false });
   const chain = chainOf(socket);
   close(socket);
-  const root = chain.find((certificate) => certificateFingerprint(certificate) === target.caFingerprint);
-  if (root !== undefined) return root;
+  return chain;
+}
+
+const BROKER_ROOT = /^CN=Sallyport root /m;
+
+/** Another broker's authority, or one that has nothing to do with brokers: then something on the way ends TLS. */
+function untrusted(
+  { address, enrolName }: EnrolmentTarget,
+  chain: X509Certificate[],
+  wanted: string,
+  cause?: unknown,
+): RegistrationError {
   const issuer = chain.at(-1)?.issuer.replace(/\s*\n\s*/g, ", ") ?? "";
-  throw new RegistrationError(
-    "ca_fingerprint_mismatch",
-    `Cannot trust the server at "${target.address.host}": its certificate (issued by "${issuer}") does not lead to ` +
-      "the CA of this token; the address is not the broker's, or something on the way intercepts TLS",
-    {
-      details: {
-        step: "tls",
-        issuer,
-        expected: target.caFingerprint,
-        found: chain.map(certificateFingerprint),
-      },
-    },
-  );
+  const details = { step: "tls", issuer, found: chain.map(certificateFingerprint) };
+  const server = `Cannot trust the server at "${address.host}" port ${address.port}`;
+  if (chain.some(({ issuer }) => BROKER_ROOT.test(issuer))) {
+    const state = `it is a broker with another certificate authority ("${issuer}") than ${wanted}`;
+    return new RegistrationError("ca_fingerprint_mismatch", `${server}: ${state}`, { cause, details });
+  }
+  const state =
+    `its certificate is issued by "${issuer}" and not by ${wanted}: a proxy on the way intercepts TLS ` +
+    `(exempt "${enrolName}" and the broker's address from that), or the address is another server's`;
+  return new RegistrationError("tls_intercepted", `${server}: ${state}`, { cause, details });
 }
 
 /** What the server sent, leaf first; bounded by what TLS accepts of a peer. */
@@ -157,9 +186,11 @@ function classifyTls(cause: NodeJS.ErrnoException, where: string): RegistrationE
     return new RegistrationError("broker_name_mismatch", message, { cause, details });
   }
   if (CLOCK.test(reason)) {
-    const message =
-      `Cannot trust the server at ${where}: its certificate is not valid now; compare this host's clock`;
-    return new RegistrationError("broker_untrusted", message, { cause, details });
+    return clockWrong(
+      `the certificate of the server at ${where} is not valid by this host's clock`,
+      details,
+      cause,
+    );
   }
   if (UNTRUSTED.test(reason)) {
     const message = `Cannot trust the server at ${where}: ${cause.message}`;

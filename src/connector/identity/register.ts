@@ -13,14 +13,21 @@ import { Secret } from "../../platform/secret.ts";
 import { createCertificateRequest, type KeyType } from "../../platform/x509.ts";
 import { formatHostPort, type HostPort, parseHostPort } from "../../protocol/address.ts";
 import {
+  ENROL_HELLO_PATH,
+  ENROL_PATH,
+  type EnrolmentRequest,
   type EnrolmentResponse,
   type EnrolmentTokenContent,
+  parseEnrolmentHello,
+  parseEnrolmentResponse,
   parseEnrolmentToken,
 } from "../../protocol/enrolment.ts";
+import { callBroker } from "./broker_call.ts";
+import { checkClock } from "./broker_clock.ts";
+import { fetchRoot } from "./enrolment_socket.ts";
 import { RegistrationError } from "./errors.ts";
 import { type Identity, isRegistered, saveIdentity } from "./identity.ts";
 import { pendingKey, removePendingKeys } from "./pending_key.ts";
-import { requestEnrolment } from "./request_enrolment.ts";
 import { prepareStateFolder, writing } from "./state_folder.ts";
 import { lockState } from "./state_lock.ts";
 
@@ -35,6 +42,8 @@ export interface RegisterOptions {
   /** Version of this software. */
   version: string;
   log: Log;
+  /** SHA-256 of the broker's root certificate, as told by another way than the token; they must agree. */
+  caFingerprint?: string | undefined;
   /** Replaces an identity that is already there. */
   force?: boolean;
   keyType?: KeyType;
@@ -51,6 +60,7 @@ export interface RegisterOptions {
 export async function register(options: RegisterOptions): Promise<Identity> {
   const token = parseEnrolmentToken(options.token.reveal());
   const { stateDir } = options;
+  checkFingerprint(options.caFingerprint, token.caFingerprint);
   const created = await prepareStateFolder(stateDir);
   try {
     await using _lock = lockState(stateDir);
@@ -60,6 +70,16 @@ export async function register(options: RegisterOptions): Promise<Identity> {
     if (created) await rmdir(stateDir).catch(() => {});
     throw error;
   }
+}
+
+function checkFingerprint(given: string | undefined, ofToken: string): void {
+  const expected = given?.replace(/[\s:]/g, "").toLowerCase();
+  if (expected === undefined || expected === ofToken) return;
+  throw new RegistrationError(
+    "ca_fingerprint_mismatch",
+    `Cannot register: the token is of a broker with CA fingerprint "${ofToken}", not "${expected}"`,
+    { details: { step: "token", expected, found: [ofToken] } },
+  );
 }
 
 async function registerLocked(options: RegisterOptions, token: EnrolmentTokenContent): Promise<Identity> {
@@ -79,8 +99,17 @@ async function registerLocked(options: RegisterOptions, token: EnrolmentTokenCon
   let answer: EnrolmentResponse;
   try {
     const csr = await createCertificateRequest(key, machineName.slice(0, 64));
-    const target = { address, enrolName, caFingerprint, stepMs, signal };
-    answer = await requestEnrolment(target, { secret, csr, machineName, os, version });
+    const target = { address, enrolName, stepMs, signal };
+    const trust = { ca: await fetchRoot({ ...target, trust: { caFingerprint } }, caFingerprint) };
+    // Asked first: a certificate that is not valid by this host's clock would have cost a use of the token.
+    checkClock((await callBroker({ ...target, trust }, ENROL_HELLO_PATH, null, parseEnrolmentHello)).time);
+    const request: EnrolmentRequest = { secret, csr, machineName, os, version };
+    answer = await callBroker(
+      { ...target, trust },
+      ENROL_PATH,
+      JSON.stringify(request),
+      parseEnrolmentResponse,
+    );
   } catch (error) {
     if (!mayHaveEnrolled(error)) await removePendingKeys(stateDir).catch(() => {});
     throw error;

@@ -1,12 +1,5 @@
 import { type IncomingMessage, request as httpRequest } from "node:http";
-import {
-  ENROL_PATH,
-  ENROLMENT_BODY_LIMIT,
-  type EnrolmentRequest,
-  type EnrolmentResponse,
-  parseEnrolmentProblem,
-  parseEnrolmentResponse,
-} from "../../protocol/enrolment.ts";
+import { ENROLMENT_BODY_LIMIT, parseEnrolmentProblem } from "../../protocol/enrolment.ts";
 import {
   abortedError,
   close,
@@ -21,29 +14,28 @@ import { REGISTRATION_CODES, type RegistrationCode, RegistrationError } from "./
 const KNOWN: ReadonlySet<string> = new Set(REGISTRATION_CODES);
 
 /**
- * Sends one enrolment request over a verified connection and reads the answer. Throws `RegistrationError`; with
- * `details.step` `answer` and `retryable` the broker may have done its part, and the same key is to be used again.
+ * Sends one request to the enrolment endpoint, over a verified connection of its own, and reads the answer; `body` null
+ * asks with GET. Throws `RegistrationError`; with `details.step` `answer` and `retryable` the broker may have done its
+ * part, and the same key is to be used again.
  */
-export async function requestEnrolment(
+export async function callBroker<T>(
   target: EnrolmentTarget,
-  message: EnrolmentRequest,
-): Promise<EnrolmentResponse> {
-  const { status, retryAfter, body } = await exchange(target, JSON.stringify(message));
-  if (status === 201 || status === 200) {
-    try {
-      return parseEnrolmentResponse(JSON.parse(body));
-    } catch (cause) {
-      throw new RegistrationError(
-        "enrolment_answer_invalid",
-        "Cannot register: the broker's answer cannot be read",
-        {
-          cause,
-          details: { step: "answer", status },
-        },
-      );
-    }
+  path: string,
+  body: string | null,
+  parse: (value: unknown) => T,
+): Promise<T> {
+  const answer = await exchange(target, path, body);
+  const { status } = answer;
+  if (status !== 201 && status !== 200) throw refusal(answer);
+  try {
+    return parse(JSON.parse(answer.body));
+  } catch (cause) {
+    throw new RegistrationError(
+      "enrolment_answer_invalid",
+      "Cannot register: the broker's answer cannot be read",
+      { cause, details: { step: "answer", status } },
+    );
   }
-  throw refusal(status, retryAfter, body);
 }
 
 interface Answer {
@@ -52,7 +44,7 @@ interface Answer {
   body: string;
 }
 
-async function exchange(target: EnrolmentTarget, body: string): Promise<Answer> {
+async function exchange(target: EnrolmentTarget, path: string, body: string | null): Promise<Answer> {
   const { stepMs, signal } = target;
   const where = `"${target.address.host}" port ${target.address.port}`;
   const socket = await connectEnrolment(target);
@@ -69,19 +61,21 @@ async function exchange(target: EnrolmentTarget, body: string): Promise<Answer> 
       socket.once("close", () => setImmediate(broken));
       const request = httpRequest({
         createConnection: () => socket,
-        method: "POST",
-        path: ENROL_PATH,
+        method: body === null ? "GET" : "POST",
+        path,
         headers: {
           host: target.enrolName,
-          "content-type": "application/json",
-          "content-length": Buffer.byteLength(body),
+          ...(body === null ? {} : {
+            "content-type": "application/json",
+            "content-length": Buffer.byteLength(body),
+          }),
           accept: "application/json, application/problem+json",
           connection: "close",
         },
       });
       request.once("error", broken);
       request.once("response", (response) => readAnswer(response).then(resolve, broken));
-      request.end(body);
+      request.end(body ?? "");
     });
   } finally {
     clearTimeout(timer);
@@ -113,7 +107,7 @@ async function readAnswer(response: IncomingMessage): Promise<Answer> {
   };
 }
 
-function refusal(status: number, retryAfter: string | undefined, body: string): RegistrationError {
+function refusal({ status, retryAfter, body }: Answer): RegistrationError {
   const problem = readProblem(body);
   const code = KNOWN.has(problem?.code ?? "") ? problem?.code as RegistrationCode : "enrolment_refused";
   const seconds = /^[0-9]{1,6}$/.test(retryAfter ?? "") ? Number(retryAfter) : undefined;

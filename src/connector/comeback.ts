@@ -1,0 +1,62 @@
+import type { Log } from "../platform/log.ts";
+import { VERSION } from "../platform/version.ts";
+import { dialTunnel } from "./dial.ts";
+import type { Identity } from "./identity/identity.ts";
+import { reenrol } from "./identity/reenrol.ts";
+import { renewIdentity } from "./identity/renewal.ts";
+import type { DialTarget } from "./tunnel_socket.ts";
+
+/** What coming back needs of the running connector. */
+export interface ComebackOptions {
+  stateDir: string;
+  identity: () => Identity;
+  /** The identity that is in use from now on. */
+  use: (next: Identity) => void;
+  targetOf: (identity: Identity) => DialTarget;
+  machineName: string;
+  os: string;
+  /** Milliseconds for each step of a conversation with the broker. */
+  stepMs: number;
+  log: Log;
+  now?: () => number;
+}
+
+/**
+ * Gets another certificate where the one in use has expired, which no tunnel can do any more: by proving its key to the
+ * broker. Several tunnels that ask at once wait for the same.
+ */
+export class Comeback {
+  readonly #options: ComebackOptions;
+  #running: Promise<void> | null = null;
+
+  constructor(options: ComebackOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves at once while the certificate is good. Throws `RegistrationError`, `StateError`, `RenewalError`, `DialError`. */
+  async ensure(signal: AbortSignal): Promise<void> {
+    const { identity, now = Date.now } = this.#options;
+    if (now() < identity().notAfter) return;
+    this.#running ??= this.#comeBack(signal).finally(() => this.#running = null);
+    await this.#running;
+  }
+
+  async #comeBack(signal: AbortSignal): Promise<void> {
+    const { stateDir, use, targetOf, machineName, os, stepMs, log } = this.#options;
+    const identity = this.#options.identity();
+    const ended = new Date(identity.notAfter).toISOString();
+    log.warn("certificate has expired: asking the broker for another with a proof of its key", { ended });
+    const next = await renewIdentity({
+      stateDir,
+      identity,
+      ask: (csr) => reenrol(identity, { csr, machineName, os, version: VERSION, stepMs, signal }),
+      prove: async (candidate) => {
+        const { session } = await dialTunnel(targetOf(candidate), stepMs, signal);
+        setImmediate(() => session.destroy());
+      },
+      untidy: (error) => log.warn("cannot tidy up after coming back", { error: error.message }),
+    });
+    use(next);
+    log.info("came back with a new certificate", { notAfter: new Date(next.notAfter).toISOString() });
+  }
+}
