@@ -3,13 +3,14 @@ import { backoffMs } from "../platform/backoff.ts";
 import type { Log } from "../platform/log.ts";
 import { dialTunnel } from "./dial.ts";
 import { DialError } from "./errors.ts";
+import { type ShutOut, shutOutBy } from "./shut_out.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
 import { ConnectorTunnel, type TunnelContext } from "./tunnel.ts";
 
 /** What keeps a tunnel up. */
 export interface SupervisorOptions {
   /** Asked anew before each dial: certificate and address may have changed. */
-  target: () => DialTarget;
+  target: (signal: AbortSignal) => DialTarget | Promise<DialTarget>;
   context: TunnelContext;
   log: Log;
   /** Time for each step of dialling, milliseconds. */
@@ -29,6 +30,8 @@ const FIRST_MS = 250;
 const CAP_UNREACHABLE_MS = 2_000;
 const CAP_MS = 20_000;
 const CAP_REFUSED_MS = 60_000;
+/** While only a person can change the refusal: give or take a fifth. */
+const SHUT_OUT_MS = 300_000;
 /** Grace of a tunnel that was replaced: what setTimeout can wait at most. */
 const LONGEST_DRAIN_MS = 0x7fff_ffff;
 /** A tunnel that lasted this long was a good one. */
@@ -44,6 +47,7 @@ export class Supervisor {
   #state: SupervisorState = "stopped";
   #tunnel: ConnectorTunnel | null = null;
   #lastError: Error | null = null;
+  #shutOut: ShutOut | null = null;
   #attempts = 0;
   /** What the tunnel was dialled with. */
   #target: DialTarget | null = null;
@@ -59,6 +63,11 @@ export class Supervisor {
 
   get state(): SupervisorState {
     return this.#state;
+  }
+
+  /** Why the broker does not let this connector in until a person does something; null otherwise. */
+  get shutOut(): ShutOut | null {
+    return this.#shutOut;
   }
 
   get tunnel(): ConnectorTunnel | null {
@@ -132,8 +141,17 @@ export class Supervisor {
       const capMs = await this.#once(signal);
       if (signal.aborted) break;
       this.#state = "waiting";
-      const waitMs = backoffMs(this.#attempts, { firstMs: FIRST_MS, capMs });
+      this.#shutOut = shutOutBy(this.#lastError);
+      const waitMs = this.#shutOut === null
+        ? backoffMs(this.#attempts, { firstMs: FIRST_MS, capMs })
+        : SHUT_OUT_MS * (0.8 + 0.4 * Math.random());
       this.#attempts += 1;
+      if (this.#shutOut !== null) {
+        this.#options.log.error("shut out by the broker", {
+          ...this.#shutOut,
+          nextTryInS: Math.round(waitMs / 1_000),
+        });
+      }
       await (this.#options.wait ?? pause)(waitMs, signal);
     }
     signal.removeEventListener("abort", stop);
@@ -149,7 +167,7 @@ export class Supervisor {
     let tunnel: ConnectorTunnel | null = null;
     const stop = () => tunnel?.drain(this.#options.drainMs ?? 0);
     try {
-      const dialledWith = target();
+      const dialledWith = await target(signal);
       const dialled = await dial(dialledWith, stepMs, signal);
       tunnel = new ConnectorTunnel(dialled, context);
       signal.addEventListener("abort", stop);
@@ -159,6 +177,7 @@ export class Supervisor {
       this.#target = dialledWith;
       this.#state = "connected";
       this.#lastError = null;
+      this.#shutOut = null;
       log.info("tunnel ready", {
         connector: welcome.connectorId,
         node: welcome.nodeId,

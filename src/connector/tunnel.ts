@@ -255,6 +255,13 @@ export class ConnectorTunnel implements LaneServerTunnel {
       if (this.#announced >= 2) return;
       this.#announced += 1;
       this.pull().catch((error) => this.#pollFailed(error)).finally(() => this.#announced -= 1);
+    } else if (type === "revoked") {
+      const reason = typeof fields.code === "string" ? fields.code.slice(0, 64) : "";
+      this.close(
+        new DialError("tunnel_refused", `The broker has ended this connector's access (${reason})`, {
+          details: { step: "tunnel", reason },
+        }),
+      );
     } else {
       this.#context.onNotice(type, fields);
     }
