@@ -92,8 +92,11 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#state === "over") return;
-    // To undici a reset ends a response without length as well as a FIN does; to us it is a cut one.
-    if (this.#cut || this.#owner.connectionFailing) return this.onResponseError(controller, CUT);
+    // To undici a reset ends a response without length as well as a FIN does; to us it is a cut one. Of any other the end is
+    // its own, whichever connection it may be that fails.
+    if (this.#cut || (this.#owner.connectionFailing && endsWithConnection(controller))) {
+      return this.onResponseError(controller, CUT);
+    }
     const raw = controller.rawTrailers as RawBytes[] | null;
     this.#finish();
     this.#handler.end(raw === null || raw.length === 0 ? NO_TRAILERS : latin1List(raw));
@@ -129,6 +132,12 @@ interface RawBytes {
 
 const ABORTED = new Error("given up");
 const CUT = new Error("connection reset");
+
+/** True for a response that says neither its length nor that it comes in chunks (RFC 9112 section 6.3). */
+function endsWithConnection(controller: Dispatcher.DispatchController): boolean {
+  const raw = latin1List(controller.rawHeaders as RawBytes[] | null);
+  return !raw.some((text, i) => i % 2 === 0 && /^(content-length|transfer-encoding)$/i.test(text));
+}
 
 function latin1List(raw: RawBytes[] | null): HeaderList {
   if (raw === null) return [];
