@@ -1,12 +1,11 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { z } from "zod";
 import {
   type ConfigurationValues,
   defineConfiguration,
   type Environment,
 } from "../platform/configuration.ts";
-import { bool, integer, oneOf, structured, text, textList } from "../platform/configuration_value.ts";
+import { bool, certificatePairs, integer, oneOf, text, textList } from "../platform/configuration_value.ts";
 
 /** Where a connector keeps its identity unless told otherwise: a system folder for root and services, else the user's own. */
 export function defaultStateDir(env: Environment, platform: string, isRoot: boolean, home: string): string {
@@ -16,11 +15,6 @@ export function defaultStateDir(env: Environment, platform: string, isRoot: bool
   // The XDG specification: a relative path is to be ignored.
   return join(state?.startsWith("/") ? state : join(home, ".local", "state"), "sallyport-connector");
 }
-
-const CERTIFICATES = z.record(
-  z.string().max(64).regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
-  z.strictObject({ certificate: z.string().min(1), key: z.string().min(1) }),
-);
 
 /** Everything a connector can be told from outside. The status socket is in `stateDir`. */
 export const CONNECTOR_CONFIGURATION = defineConfiguration({
@@ -70,7 +64,7 @@ export const CONNECTOR_CONFIGURATION = defineConfiguration({
       example: "10.0.0.0/8:443,wiki.corp.example:*",
     },
     backendClientCertificates: {
-      type: structured("map of name to { certificate, key }; JSON in a flag or variable", CERTIFICATES),
+      type: certificatePairs(),
       default: {},
       describe:
         "Certificates for backends that ask for one, PEM files, by the names that apps call them; read for each connection",

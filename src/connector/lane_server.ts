@@ -31,6 +31,9 @@ export interface LaneServerTunnel {
   laneClosed(server: LaneServer, error: Error | null, wasIdle: boolean): void;
 }
 
+/** Longest time for an exchange, in milliseconds: a day. */
+const LONGEST_MS = 86_400_000;
+
 /** Request bytes that may wait for a backend exchange to begin; the credit of a new exchange is less. */
 type Early = Buffer[];
 
@@ -151,6 +154,14 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     return true;
   }
 
+  /** The exchange takes too long, whatever the backend and the broker are doing. */
+  expired(answer: BackendAnswer): void {
+    const backend = this.#backend;
+    if (!this.answered(answer)) return;
+    backend?.abort();
+    this.lane.abort({ code: "exchange_timeout", begun: true });
+  }
+
   /** True while this answer's exchange is the one on the lane. */
   isCurrent(answer: BackendAnswer): boolean {
     return answer === this.#answer;
@@ -162,6 +173,7 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     const answer = new BackendAnswer(this, head);
     this.#answer = answer;
     this.#state = "serving";
+    if (head.msLeft > 0) answer.endIn(head.msLeft);
     try {
       this.#backend = this.#tunnel.backends.dispatch(app, {
         method: head.method,
@@ -204,6 +216,7 @@ class BackendAnswer implements BackendHandler {
   #status = 0;
   #bytesOut = 0;
   #headMs = 0;
+  #timer: NodeJS.Timeout | null = null;
   /** Request body bytes handed to the backend. */
   bytesIn = 0;
 
@@ -213,12 +226,22 @@ class BackendAnswer implements BackendHandler {
     this.#begunAt = server.now();
   }
 
+  /** Ends the exchange after so many milliseconds, unless it is over or upgraded by then. */
+  endIn(ms: number): void {
+    // More than a day is no limit of ours, and more than a timer can hold.
+    this.#timer = setTimeout(() => {
+      this.#server.expired(this);
+      this.#log("exchange_timeout");
+    }, Math.min(ms, LONGEST_MS));
+  }
+
   informational(status: number, headers: HeaderList): void {
     if (this.#server.isCurrent(this)) this.#server.lane.sendInformational({ status, headers });
   }
 
   response(status: number, reason: string, headers: HeaderList, ended = false): void {
     if (!this.#server.isCurrent(this)) return;
+    if (status === 101) this.#stopTimer();
     this.#status = status;
     this.#headMs = this.#server.now() - this.#begunAt;
     const hasBody = !ended && status !== 204 && status !== 304 && this.#head.method !== "HEAD";
@@ -255,7 +278,13 @@ class BackendAnswer implements BackendHandler {
     this.#log(code);
   }
 
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
   #log(error: string | undefined): void {
+    if (this.#timer !== null) this.#stopTimer();
     const { sessionLog, connectorId } = this.#server.tunnel;
     if (!sessionLog.enabled) return;
     const { requestId, appId, method, target, headers, client } = this.#head;

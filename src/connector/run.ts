@@ -19,6 +19,7 @@ import { CreditBudget } from "../tunnel/credit_budget.ts";
 import type { Fields } from "../tunnel/control_channel.ts";
 import { AllowList } from "./backend/allow_list.ts";
 import { createBackends } from "./backend/backends.ts";
+import { ClientCertificates } from "./backend/client_certificates.ts";
 import { Comeback } from "./comeback.ts";
 import type { ConnectorConfiguration } from "./config.ts";
 import { type Identity, loadIdentity } from "./identity/identity.ts";
@@ -64,7 +65,9 @@ export async function runConnector(
     if (error.code !== "certificate_expired") throw error;
     return loadIdentity(config.stateDir, { allowExpired: true }); // It may come back.
   });
-  const backends = createBackends({ allow: new AllowList(config.allow), log });
+  const clientCertificates = new ClientCertificates(config.backendClientCertificates);
+  clientCertificates.check();
+  const backends = createBackends({ allow: new AllowList(config.allow), clientCertificates, log });
   stack.defer(() => backends.close());
 
   const apps = new KnownApps();

@@ -88,3 +88,13 @@ export function structured<T>(name: string, schema: z.ZodType<T>): ValueType<T> 
     }
   });
 }
+
+const PAIRS = z.record(
+  z.string().max(64).regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "is not a name"),
+  z.strictObject({ certificate: z.string().min(1), key: z.string().min(1) }),
+);
+
+/** Certificates with their keys, PEM files, by name. */
+export function certificatePairs(): ValueType<Record<string, { certificate: string; key: string }>> {
+  return structured("map of name to { certificate, key }; JSON in a flag or variable", PAIRS);
+}

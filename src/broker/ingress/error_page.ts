@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
+import type { Maintenance } from "../app_traffic.ts";
 import { formatFor } from "./accept.ts";
 import { ERROR_TEXTS, type ErrorText, type IngressCode } from "./error_table.ts";
 
@@ -10,6 +11,8 @@ export interface ErrorContext {
   readonly accept?: string | undefined;
   /** `HEAD` gets no body. */
   readonly method?: string | undefined;
+  /** What an app's administrator has to say, and when to come back. */
+  readonly maintenance?: Maintenance | undefined;
   /** Seconds for `Retry-After`, where it is known better than the table does. */
   readonly retryAfter?: number | undefined;
 }
@@ -25,7 +28,7 @@ export interface ErrorResponse {
 
 /** The response for an error: a page for people or a problem (RFC 9457) for programs; never cached. */
 export function errorResponse(code: IngressCode, context: ErrorContext): ErrorResponse {
-  const text = ERROR_TEXTS[code];
+  const text = saidOf(ERROR_TEXTS[code], context.maintenance);
   const html = formatFor(context.accept) === "html";
   const body = Buffer.from(
     html ? page(code, text, context.requestId) : problem(code, text, context.requestId),
@@ -50,6 +53,15 @@ export function errorResponse(code: IngressCode, context: ErrorContext): ErrorRe
   return { status: text.status, headers, body: context.method === "HEAD" ? Buffer.alloc(0) : body };
 }
 
+/** An empty message leaves the words of the table; 0 seconds say nothing of when. */
+function saidOf(text: ErrorText, maintenance: Maintenance | undefined): ErrorText {
+  if (maintenance === undefined) return text;
+  const { retryAfter: _table, ...rest } = text;
+  const { message, retryAfterS } = maintenance;
+  const detail = message.trim() === "" ? text.detail : message;
+  return retryAfterS === 0 ? { ...rest, detail } : { ...rest, detail, retryAfter: retryAfterS };
+}
+
 function problem(code: IngressCode, { status, title, detail }: ErrorText, requestId: string): string {
   return JSON.stringify({ type: "about:blank", title, status, detail, code, requestId });
 }
@@ -64,7 +76,7 @@ main{width:100%;max-width:34rem;background:var(--card);border:1px solid var(--li
 box-shadow:0 1px 2px rgb(0 0 0/.04),0 12px 32px rgb(0 0 0/.07)}
 .status{margin:0;color:var(--mark);font-weight:600;letter-spacing:.04em}
 h1{margin:.35rem 0 .75rem;font-size:1.5rem;line-height:1.25;letter-spacing:-.01em;text-wrap:balance}
-p{margin:0 0 1.25rem;color:var(--soft)}
+p{margin:0 0 1.25rem;color:var(--soft);white-space:pre-line;overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:auto 1fr;gap:.35rem 1rem;margin:1.5rem 0 0;padding-top:1.25rem;border-top:1px solid var(--line);font-size:.875rem}
 dt{color:var(--soft)}
 dd{margin:0;font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere;user-select:all}

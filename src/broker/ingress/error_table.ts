@@ -20,6 +20,7 @@ export const INGRESS_CODES = [
   "misdirected",
   "header_too_large",
   "internal",
+  "protocol_not_served",
   "backend_refused",
   "backend_unreachable",
   "backend_tls_failed",
@@ -29,7 +30,10 @@ export const INGRESS_CODES = [
   "no_connector",
   "overloaded",
   "draining",
+  "app_busy",
+  "maintenance",
   "backend_timeout",
+  "exchange_timeout",
   "loop_detected",
 ] as const;
 
@@ -90,6 +94,11 @@ export const ERROR_TEXTS: Readonly<Record<IngressCode, ErrorText>> = {
     title: "Something went wrong here",
     detail: `The request could not be served. ${ADMINISTRATOR}`,
   },
+  protocol_not_served: {
+    status: 501,
+    title: "This protocol is not served",
+    detail: "Over HTTP/2, only WebSockets can be opened here.",
+  },
   backend_refused: {
     status: 502,
     title: "The application is not answering",
@@ -137,6 +146,23 @@ export const ERROR_TEXTS: Readonly<Record<IngressCode, ErrorText>> = {
     title: "This server is being restarted",
     detail: "Please try again in a few seconds.",
     retryAfter: 2,
+  },
+  app_busy: {
+    status: 503,
+    title: "This application is busy at the moment",
+    detail: "It serves as many requests as it may. Please try again in a few seconds.",
+    retryAfter: 5,
+  },
+  maintenance: {
+    status: 503,
+    title: "This application is being worked on",
+    detail: "It is not available for the moment. Please try again later.",
+    retryAfter: 300,
+  },
+  exchange_timeout: {
+    status: 504,
+    title: "This took too long",
+    detail: `The application may not take longer for a request. ${ADMINISTRATOR}`,
   },
   backend_timeout: {
     status: 504,

@@ -2,6 +2,7 @@ import type { ConnectorApp } from "../../protocol/app.ts";
 import type { Log } from "../../platform/log.ts";
 import { adapterFor, type Http2Use, withoutTe } from "./adapter.ts";
 import type { AllowList } from "./allow_list.ts";
+import type { ClientCertificates } from "./client_certificates.ts";
 import type { Lookup } from "./dial.ts";
 import { Dialler } from "./dialler.ts";
 import { BackendError } from "./errors.ts";
@@ -22,6 +23,7 @@ export interface ExchangeOwner {
 /** Limits and means, the same for all apps. */
 export interface AppBackendOptions {
   allow: AllowList;
+  clientCertificates: ClientCertificates;
   lookup: Lookup;
   log: Log;
   connectionsPerApp: number;
@@ -51,7 +53,7 @@ export class AppBackend implements ExchangeOwner {
   }
 
   #newDialler(alpn: string): Dialler {
-    const { allow, lookup } = this.#options;
+    const { allow, lookup, clientCertificates } = this.#options;
     const { tls, timeouts } = this.#app;
     return new Dialler({
       origin: parseOrigin(this.#app),
@@ -60,6 +62,7 @@ export class AppBackend implements ExchangeOwner {
       connectMs: timeouts.connectMs,
       allow,
       lookup,
+      clientCertificates,
     });
   }
 
@@ -176,5 +179,7 @@ function sameSettings(a: ConnectorApp, b: ConnectorApp): boolean {
     a.timeouts.idleMs === b.timeouts.idleMs &&
     a.tls.validate === b.tls.validate &&
     a.tls.ca === b.tls.ca &&
-    a.tls.serverName === b.tls.serverName;
+    a.tls.serverName === b.tls.serverName &&
+    a.tls.minVersion === b.tls.minVersion &&
+    a.tls.clientCertificate === b.tls.clientCertificate;
 }

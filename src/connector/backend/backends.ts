@@ -2,6 +2,7 @@ import type { ConnectorApp } from "../../protocol/app.ts";
 import type { Log } from "../../platform/log.ts";
 import { silentLog } from "../../platform/log.ts";
 import type { AllowList } from "./allow_list.ts";
+import { type ClientCertificates, NO_CLIENT_CERTIFICATES } from "./client_certificates.ts";
 import { AppBackend } from "./app_backend.ts";
 import { defaultLookup } from "./dial.ts";
 import type { Lookup } from "./dial.ts";
@@ -13,6 +14,8 @@ import type { BackendExchange, BackendHandler, BackendRequest, Backends } from "
 export interface BackendsOptions {
   /** The connector's own last word on addresses. */
   allow: AllowList;
+  /** What this host shows backends that ask who it is; nothing by default. */
+  clientCertificates?: ClientCertificates;
   log?: Log;
   /** How names become addresses; the system's resolver by default. */
   lookup?: Lookup;
@@ -38,6 +41,7 @@ class AllBackends implements Backends {
     this.#options = {
       log: silentLog,
       lookup: defaultLookup,
+      clientCertificates: NO_CLIENT_CERTIFICATES,
       connectionsPerApp: 2_048,
       waitingPerApp: 2_048,
       ...options,

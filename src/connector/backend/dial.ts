@@ -6,6 +6,7 @@ import { connect as connectTls } from "node:tls";
 import type { AppBackendTls } from "../../protocol/app.ts";
 import type { AllowList } from "./allow_list.ts";
 import { connectError } from "./classify.ts";
+import type { ClientCertificates } from "./client_certificates.ts";
 import type { DialPhase } from "./classify.ts";
 import { BackendError } from "./errors.ts";
 import type { Origin } from "./origin.ts";
@@ -31,6 +32,7 @@ export interface DialSettings {
   connectMs: number;
   allow: AllowList;
   lookup: Lookup;
+  clientCertificates: ClientCertificates;
   /** TLS session of an earlier connection with the same settings, to be resumed; kept up to date here. */
   session?: Buffer;
 }
@@ -110,7 +112,12 @@ export class Dial {
   #connect(permitted: LookupAddress[]): void {
     const { origin } = this.#settings;
     const options = addressOptions(permitted, origin);
-    const socket = origin.tls ? this.#connectTls(options) : connectTcp(options);
+    let socket: Socket;
+    try {
+      socket = origin.tls ? this.#connectTls(options) : connectTcp(options);
+    } catch (error) {
+      return this.#fail(error); // A certificate that cannot be used.
+    }
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 60_000);
@@ -121,11 +128,14 @@ export class Dial {
   }
 
   #connectTls(options: TcpNetConnectOpts): Socket {
-    const { origin, tls, session, alpn = "http/1.1" } = this.#settings;
+    const { origin, tls, session, alpn = "http/1.1", clientCertificates } = this.#settings;
+    const own = tls.clientCertificate === undefined ? {} : clientCertificates.read(tls.clientCertificate);
     const socket = connectTls({
       ...options,
       servername: tls.serverName ?? (isIP(origin.host) === 0 ? origin.host : undefined),
       ca: tls.ca,
+      minVersion: tls.minVersion,
+      ...own,
       rejectUnauthorized: tls.validate,
       ALPNProtocols: [alpn],
       session,

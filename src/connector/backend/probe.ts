@@ -1,5 +1,6 @@
 import type { ConnectorApp } from "../../protocol/app.ts";
 import type { AllowList } from "./allow_list.ts";
+import { type ClientCertificates, NO_CLIENT_CERTIFICATES } from "./client_certificates.ts";
 import { createBackends } from "./backends.ts";
 import { defaultLookup, Dial } from "./dial.ts";
 import type { DialPhase } from "./classify.ts";
@@ -23,6 +24,7 @@ export interface ProbeStep {
 export interface ProbeOptions {
   allow: AllowList;
   lookup?: Lookup;
+  clientCertificates?: ClientCertificates;
 }
 
 /**
@@ -40,7 +42,7 @@ async function probeConnection(
   options: ProbeOptions,
   steps: ProbeStep[],
 ): Promise<boolean> {
-  const { allow, lookup = defaultLookup } = options;
+  const { allow, lookup = defaultLookup, clientCertificates = NO_CLIENT_CERTIFICATES } = options;
   let since = performance.now();
   const lap = () => {
     const ms = performance.now() - since;
@@ -49,7 +51,14 @@ async function probeConnection(
   };
   try {
     const origin = parseOrigin(app);
-    const settings = { origin, tls: app.tls, connectMs: app.timeouts.connectMs, allow, lookup };
+    const settings = {
+      origin,
+      tls: app.tls,
+      connectMs: app.timeouts.connectMs,
+      allow,
+      lookup,
+      clientCertificates,
+    };
     await new Promise<void>((resolve, reject) => {
       const dial = new Dial(settings, (error, socket) => {
         socket?.on("error", () => {}).destroy();
