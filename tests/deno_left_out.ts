@@ -19,6 +19,13 @@ export const DENO_LEFT_OUT: readonly LeftOut[] = [
     reason: "the broker's listener in this process: Deno's HTTP server has no time-out for heads",
   },
   {
+    file: "tests/system/cancellation.test.ts",
+    test: "hundreds of exchanges, most of them left at random: every other one is whole, byte for byte",
+    reason:
+      "Deno leaves some sockets open that were destroyed in the middle of a write: those of the connector " +
+      "to a backend, too",
+  },
+  {
     file: "tests/system/public_certificates.test.ts",
     reason:
       "certificates by name in this process, and brokers run on Node: Deno's TLS server ignores SNICallback",

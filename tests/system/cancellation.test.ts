@@ -228,7 +228,9 @@ const WORKERS = 6;
 const DOWNLOAD_BYTES = 300 * KIB;
 const UPLOAD_BYTES = 200 * KIB;
 
-test(`${EXCHANGES} exchanges, most of them left at random: every other one is whole, byte for byte`, async (t) => {
+test("hundreds of exchanges, most of them left at random: every other one is whole, byte for byte", {
+  skip: "Deno" in globalThis && "Deno leaves some sockets open that were destroyed in the middle of a write",
+}, async (t) => {
   const seed = Number(process.env.SALLYPORT_TEST_SEED ?? Date.now() % 1_000_000);
   t.diagnostic(`SALLYPORT_TEST_SEED=${seed}`);
   const next = random(seed);
