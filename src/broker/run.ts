@@ -12,6 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createSecureContext } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import { randomUUID } from "node:crypto";
+import type { Environment } from "../platform/configuration.ts";
 import { parseListenAddress } from "../platform/listen_address.ts";
 import { createLogging, type Logging } from "../platform/logging.ts";
 import { VERSION } from "../platform/version.ts";
@@ -22,16 +23,19 @@ import { createAdminApp } from "./admin/app.ts";
 import { ensureFirstAdminToken } from "./admin/first_token.ts";
 import { serveAdmin } from "./admin/serve.ts";
 import { type Ca, openCa } from "./ca/ca.ts";
+import { readCaKey } from "./ca/ca_key.ts";
 import { Renewals } from "./ca/renewals.ts";
 import type { BrokerConfiguration } from "./config.ts";
 import { dataFolder } from "./data_folder.ts";
 import { createEnrolmentApp } from "./enrol/app.ts";
+import { AppGates } from "./ingress/app_gates.ts";
 import { type Certificates, createCertificates } from "./ingress/certificates.ts";
 import { createClientFacts } from "./ingress/client_facts.ts";
 import { IdleSweep } from "./ingress/idle_sweep.ts";
 import { createIngress, type IngressDeps, type OwnHosts } from "./ingress/ingress.ts";
 import { createRequestIds } from "./ingress/request_id.ts";
 import { viaNames } from "./ingress/request_marks.ts";
+import { RetryBudget } from "./ingress/retry_budget.ts";
 import { createRouter } from "./ingress/router.ts";
 import { parseCidrList } from "./listener/address.ts";
 import type { Acceptor } from "./listener/acceptor.ts";
@@ -47,6 +51,7 @@ import { Registry } from "./registry/registry.ts";
 import type { Store } from "./store/port.ts";
 import { openStore } from "./store/sqlite.ts";
 import { createTunnelApp } from "./tunnel/app.ts";
+import { DEFAULT_PROBE_TIMES } from "./tunnel/probe.ts";
 import { createTunnelServer, type TunnelCredentials } from "./tunnel/server.ts";
 import { Tunnels } from "./tunnel/tunnels.ts";
 
@@ -55,12 +60,16 @@ export interface RunOptions {
   /** One JSON line on standard output once it listens. */
   json: boolean;
   signal: AbortSignal;
+  env: Environment;
 }
 
 const DRAIN_CHECK_MS = 20;
 
 /** Runs a broker until the signal is aborted and all is stopped. */
-export async function runBroker(config: BrokerConfiguration, { json, signal }: RunOptions): Promise<void> {
+export async function runBroker(
+  config: BrokerConfiguration,
+  { json, signal, env }: RunOptions,
+): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const logging = createLogging({
     level: config.logLevel,
@@ -79,6 +88,16 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
     await openCa(config.dataDir, {
       names: [config.tunnelName, config.enrolName],
       connectorCertificateMs: config.connectorCertificateMs,
+      key: await readCaKey(config.caKeyFile, env),
+      overlapMs: config.caOverlapMs,
+      checkIntervalMs: config.caCheckIntervalMs,
+      ...(config.caSignCommand.length === 0 ? {} : {
+        external: {
+          command: config.caSignCommand,
+          certificates: config.caCertificatesFile,
+          timeoutMs: config.caSignTimeoutMs,
+        },
+      }),
       log,
     }),
   );
@@ -100,6 +119,7 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
       log,
       store,
       times: { pingIntervalMs: config.pingIntervalMs, timeoutMs: config.tunnelTimeoutMs },
+      probeTimes: DEFAULT_PROBE_TIMES,
       maxLanes: config.maxLanesPerTunnel,
       nodeId: randomUUID(),
       softwareVersion: VERSION,
@@ -128,9 +148,12 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
     hasGreeted: (session) => tunnels.hasGreeted(session),
   });
   stack.defer(() => tunnelServer.close());
-  stack.defer(
-    ca.onServerContext(() => tunnelServer.setCredentials(tunnelCredentials(ca, config.tunnelName))),
-  );
+  const takeCredentials = () => tunnelServer.setCredentials(tunnelCredentials(ca, config.tunnelName));
+  stack.defer(ca.onServerContext(takeCredentials));
+  stack.defer(ca.onTrustAnchors(() => {
+    takeCredentials();
+    tunnels.announceTrust();
+  }));
 
   const router = stack.use(await createRouter({ store, log }));
   const certificates = stack.use(
@@ -151,6 +174,7 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
   const serveEnrolment = getRequestListener(enrolment.fetch, { overrideGlobalObjects: false });
   const ingress = (own: OwnHosts, sameCertificate?: IngressDeps["sameCertificate"]) =>
     createIngress({ ...ingressDeps, own, ...(sameCertificate === undefined ? {} : { sameCertificate }) });
+  const gates = new AppGates();
   const trustedProxies = parseCidrList(config.trustedProxies);
   const ingressDeps: Omit<IngressDeps, "own"> = {
     lanes: registry,
@@ -161,6 +185,9 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
     clientFacts: createClientFacts(trustedProxies),
     requestIds: createRequestIds(),
     turns: new FlushQueue(setImmediate),
+    gates,
+    userIdleMs: config.userIdleMs,
+    retries: new RetryBudget(),
     via: viaNames(ca.caFingerprint),
     idleSweep: stack.use(new IdleSweep()),
   };
@@ -245,7 +272,7 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
       metrics: createMetrics({
         counters,
         beforeScrape: () => {
-          counters.waitingRequests = registry.waiting;
+          counters.waitingRequests = registry.waiting + gates.waiting;
           counters.logLinesLost = logging.lost;
         },
       }),
@@ -253,7 +280,9 @@ export async function runBroker(config: BrokerConfiguration, { json, signal }: R
         brokerAddress: publicAddress,
         tunnelName: config.tunnelName,
         enrolName: config.enrolName,
-        caFingerprint: ca.caFingerprint,
+        get caFingerprint() {
+          return ca.caFingerprint;
+        },
       },
       clock: Date,
       log,

@@ -30,6 +30,8 @@ after(async () => {
 const plain = () => Wire.plain(stage.plainPort);
 const session = () => http2User({ port: stage.tlsPort, servername: HOST, ca: stage.ca });
 const answer = (text: string) => ({ socket }: RawRequest) => void socket.write(text, "latin1");
+/** Which broker it came through. */
+const VIA = /^1\.1 sallyport-[0-9a-f]{16}$/;
 const FORWARDED = [
   ["X-Forwarded-For", "127.0.0.1"],
   ["X-Forwarded-Host", HOST],
@@ -128,9 +130,11 @@ test("request headers keep order, case, duplicates and bytes; those of the conne
   // The client library of the connector puts Host in front and adds its own Connection.
   const own = headers.filter((_, i) => {
     const name = headers[i - (i % 2)]!.toLowerCase();
-    return name !== "connection" && name !== "host";
+    return !["connection", "host", "via", "forwarded"].includes(name);
   });
   assert.equal(valueOf(headers, "host"), host);
+  assert.match(valueOf(headers, "via")!, VIA);
+  assert.equal(valueOf(headers, "forwarded"), `for=127.0.0.1;host="${HOST}";proto=http`);
   assert.deepEqual(own, [
     ...["x-first", "1", "X-Dup", "a", "x-dup", "b", "Accept", "*/*", "X-Latin", "caf\xe9 \x80\xff"],
     ...["X-Empty", "", "Cookie", "a=1", "Cookie", "b=2", "Authorization", "Basic eDp5", "X-Last", "z"],
@@ -214,7 +218,8 @@ test("response status, reason and headers survive; Set-Cookie is never joined", 
   const { status, reason, headers, body, end } = await wire.response();
   wire.close();
   assert.deepEqual([status, reason, body, end], [299, "Quite All Right \xc3\xa9", "ok", "length"]);
-  const kept = headers.filter((_, i) => !/^(connection|keep-alive)$/i.test(headers[i - (i % 2)]!));
+  const kept = headers.filter((_, i) => !/^(connection|keep-alive|via)$/i.test(headers[i - (i % 2)]!));
+  assert.match(valueOf(headers, "via")!, VIA);
   assert.deepEqual(kept, [
     ...["x-b", "2", "X-A", "1", "Set-Cookie", "a=1; Path=/", "set-cookie", "b=2, c=3", "X-a", "3"],
     ...["X-Latin", "\x80caf\xe9\xff", "Date", "Thu, 01 Jan 1970 00:00:00 GMT", "Content-Length", "2"],
@@ -227,7 +232,7 @@ test("response status, reason and headers survive; Set-Cookie is never joined", 
   assert.deepEqual([over2.status, over2.body, over2.end], [299, "ok", "end"]);
   const names = over2.rawHeaders.filter((name, i) => i % 2 === 0 && name !== "date");
   assert.deepEqual(names, [
-    ...[":status", "x-b", "x-a", "set-cookie", "set-cookie", "x-a", "x-latin", "content-length"],
+    ...[":status", "x-b", "x-a", "set-cookie", "set-cookie", "x-a", "x-latin", "content-length", "via"],
   ]);
   assert.deepEqual(over2.headers["set-cookie"], ["a=1; Path=/", "b=2, c=3"]);
 });

@@ -8,13 +8,28 @@ import {
   type RequestHead,
   type ResponseHead,
 } from "../../protocol/heads.ts";
-import { answerTo, countedAs } from "./answer_codes.ts";
+import { affinityCookie } from "./affinity_cookie.ts";
+import { answerTo, countedAs, isOutOfReach } from "./answer_codes.ts";
+import { Attempts } from "./attempts.ts";
 import type { IngressCode } from "./error_table.ts";
+import type { IdleSweep, IdleWatch } from "./idle_sweep.ts";
+import type { AppGates } from "./app_gates.ts";
+import { type AppLimits, declaredLength } from "./app_limits.ts";
+import { type BoundedExchange, ExchangeBounds } from "./exchange_bounds.ts";
 import type { FlushQueue } from "../../tunnel/flush_queue.ts";
 import type { ExchangeHandler } from "../../tunnel/lane.ts";
+import type { Maintenance } from "../app_traffic.ts";
 import type { DataPlaneCounters } from "../metrics/counters.ts";
 import type { LanePort, Lanes, LaneWaiter } from "../registry/port.ts";
-import type { LengthSink } from "./response_headers.ts";
+import type { Spread } from "../registry/spread.ts";
+import type { RequestFacts } from "./client_facts.ts";
+import type { ViaNames } from "./request_marks.ts";
+import type { RetryBudget } from "./retry_budget.ts";
+import type { BodyFilter } from "./response/body_filter.ts";
+import type { FilteredExchange } from "./response/body_rules.ts";
+import { applyChanges } from "./response/header_changes.ts";
+import type { ResponseRules } from "./response/response_rules.ts";
+import { type HeaderTranslator, incomingHeaders } from "./response_headers.ts";
 
 /** What every exchange of the ingress shares. */
 export interface ExchangeContext {
@@ -23,6 +38,13 @@ export interface ExchangeContext {
   sessionLog: SessionLog;
   /** Flushes once a turn of the event loop. */
   turns: FlushQueue;
+  gates: AppGates;
+  /** How long users may neither send what they have begun to send nor read, in milliseconds; 0: for ever. */
+  userIdleMs: number;
+  /** Ends what is silent for too long. */
+  idleSweep: IdleSweep;
+  via: ViaNames;
+  retries: RetryBudget;
 }
 
 /** Makes a whole error response: `headers` are names and values in turn. */
@@ -31,31 +53,49 @@ export type ErrorPages = (
   requestId: string,
   accept: string | undefined,
   method: string,
+  maintenance?: Maintenance,
 ) => { readonly status: number; readonly headers: readonly string[]; readonly body: Uint8Array };
 
 /** Which app a request is for, and what of it is for the logs. */
 export interface ExchangeTarget {
   appId: string;
   appName: string;
-  groupId: string;
+  /** How its exchanges are spread over tunnels, and what keeps this user's on one connector; empty: nothing does. */
+  spread: Spread;
+  affinityKey: string;
   /** Configuration revision at which the app last changed. */
   revision: number;
+  /** Null where the app has none. */
+  limits: AppLimits | null;
   requestId: string;
   clientIp: string;
   scheme: string;
   host: string;
   path: string;
+  /** What is done to the response; null where nothing is. */
+  rules: ResponseRules | null;
+  /** Host and scheme as the user knows them. */
+  user: RequestFacts;
 }
 
 const CANCELLED: Abort = { code: "cancelled", begun: true };
 const UNUSABLE: Abort = { code: "backend_bad_response", begun: true };
+const IDLE: Abort = { code: "upgraded_idle", begun: true };
+const TOO_LARGE: Abort = { code: "too_large", begun: true };
+const TOO_LONG: Abort = { code: "exchange_timeout", begun: true };
+const LOST_CODE = "tunnel_lost";
+const STALLED: Abort = { code: "stalled", begun: true };
+/** A user who reads more slowly than this is not there. */
+const SLOWEST_BYTES_PER_MS = 16;
+const USER_IDLE: Abort = { code: "user_idle", begun: true };
 const NOT_WANTED: Abort = { code: "response_complete", begun: true };
 
 /**
  * One exchange as the ingress carries it, whatever protocol the user speaks: from waiting for a lane to the last byte.
  * Subclasses say how a user's request is read and answered.
  */
-export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, LengthSink {
+export abstract class IngressExchange
+  implements ExchangeHandler, LaneWaiter, FilteredExchange, BoundedExchange {
   readonly target: ExchangeTarget;
   protected readonly context: ExchangeContext;
   /**
@@ -64,7 +104,8 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
    */
   protected state: "new" | "waiting" | "sent" | "answered" | "half_closed" | "over" = "new";
   #lane: LanePort | null = null;
-  #frame: Buffer | null = null;
+  /** The request, until its response begins. */
+  #attempts: Attempts | null = null;
   #method = "";
   #follows: RequestHead["follows"] = "nothing";
   #connectorId = "";
@@ -74,16 +115,44 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
   /** How long the response says that its body is. */
   #length = Number.POSITIVE_INFINITY;
   #hasBody = false;
+  /** Changes the body on its way to the user; null where it goes as it comes. */
+  #filter: BodyFilter | null = null;
+  /** Of a response that is all here, but not yet through the filter. */
+  #trailers: HeaderList = [];
   #headMs = 0;
   /** Response bytes that the user has not taken yet. */
   #unread = 0;
   /** Those of them that outlived the lane's exchange. */
   #lingering = 0;
   readonly #begunAt = performance.now();
+  /** Holds it to the app's limits; null where there are none. */
+  #bounds: ExchangeBounds | null = null;
+  /** A request that waits for its turn. */
+  #head: RequestHead | null = null;
+  #mostBytesIn = Number.POSITIVE_INFINITY;
+  /** Watches a user who is to send or to read; null while nothing of that is to be done. */
+  #userWatch: IdleWatch | null = null;
+  /** What is to come of the request body: `length`: as much as it said; `open`: nobody knows; `held`: the backend is to take it first. */
+  #upload: "none" | "length" | "open" = "none";
+  #uploadHeld = false;
+  /** Idle times that a user has besides, who has much to read. */
+  #patience = 0;
 
   constructor(context: ExchangeContext, target: ExchangeTarget) {
     this.context = context;
     this.target = target;
+  }
+
+  get spread(): Spread {
+    return this.target.spread;
+  }
+
+  get affinityKey(): string {
+    return this.target.affinityKey;
+  }
+
+  get tried(): readonly string[] {
+    return this.#attempts!.tried;
   }
 
   /** Hands the request to the tunnels. */
@@ -97,7 +166,7 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
     this.#method = method;
     this.#follows = follows;
     context.counters.started();
-    const frame = this.#encode({
+    const head: RequestHead = {
       appId: target.appId,
       revision: target.revision,
       method,
@@ -107,11 +176,43 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
       msLeft: 0,
       client: { ip: target.clientIp, scheme: target.scheme },
       requestId: target.requestId,
-    });
+    };
+    if (target.limits === null) return this.#send(head);
+    this.#head = head;
+    this.#bound(target.limits);
+  }
+
+  #bound(limits: AppLimits): void {
+    if (limits.maxRequestBytes > 0 && this.#follows === "body") {
+      if (declaredLength(this.#head!.headers) > limits.maxRequestBytes) return this.#fail("too_large");
+      this.#mostBytesIn = limits.maxRequestBytes;
+    }
+    this.#bounds = new ExchangeBounds(this.target.appId, limits, this.context.gates, this);
+    this.#bounds.start();
+  }
+
+  mayBegin(msLeft: number): void {
+    const head = this.#head!;
+    this.#head = null;
+    head.msLeft = msLeft;
+    this.#send(head);
+  }
+
+  boundReached(code: "app_busy" | "exchange_timeout"): void {
+    if (this.state === "over") return;
+    if (this.state === "waiting") this.context.lanes.cancel(this);
+    this.#leave(TOO_LONG);
+    this.#fail(code);
+  }
+
+  #send(head: RequestHead): void {
+    const frame = this.#encode(head);
     if (frame === null) return this.#fail("header_too_large");
-    this.#frame = frame;
+    if (this.#follows === "body") this.#upload = declaredLength(head.headers) > 0 ? "length" : "open";
+    this.#attempts = new Attempts(frame, this.#method, this.#follows);
     this.state = "waiting";
-    context.lanes.acquire(target.groupId, this);
+    this.context.retries.earn();
+    this.context.lanes.acquire(this);
   }
 
   /** Starts to read the request body: `sendBody`, then `sendBodyEnd`. */
@@ -134,10 +235,12 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
     this.#lane = lane;
     this.#connectorId = connectorId;
     this.state = "sent";
-    const frame = this.#frame!;
-    this.#frame = null;
-    lane.begin(frame, this.#follows, this);
-    if (this.#follows === "body") this.startBody();
+    const attempts = this.#attempts!;
+    attempts.send(lane, this);
+    if (this.#follows !== "body" || attempts.hasEnded) return;
+    if (attempts.count > 1) return this.resumeBody();
+    this.#watchUser();
+    this.startBody();
   }
 
   laneFailed(code: "no_connector" | "overloaded"): void {
@@ -158,10 +261,19 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
     // To a user who did not ask for it a 101 would make one response of all that follows.
     if (head.status === 101 && this.#follows !== "upgrade") return this.#unusable();
     this.state = "answered";
+    this.#attempts = null;
     this.#status = head.status;
     this.#hasBody = head.hasBody;
     this.#headMs = performance.now() - this.#begunAt;
+    const { lanes } = this.context;
+    lanes.answered(this.spread, this.#connectorId, this.#headMs);
+    if (this.spread.affinity === "cookie") affinityCookie(head.headers, this.target, this.#connectorId);
+    if (head.status === 101) this.#bounds?.upgraded();
     try {
+      const { rules } = this.target;
+      if (rules !== null && rules.body !== null && this.#follows !== "upgrade") {
+        this.#filter = rules.body.apply(head, this, this.context.turns);
+      }
       this.writeHead(head);
     } catch {
       return this.#unusable();
@@ -187,35 +299,104 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
     if (this.state !== "answered") return;
     this.#bytesOut += bytes.length;
     if (this.#bytesOut > this.#length) return this.#cut();
-    if (this.writeBody(bytes)) this.#lane!.consumed(bytes.length);
-    else this.#unread += bytes.length;
+    const taken = this.#filter === null ? this.writeBody(bytes) : this.#filter.write(bytes);
+    if (taken) this.#lane!.consumed(bytes.length);
+    else this.#noteUnread(bytes.length);
   }
 
   end(trailers: HeaderList, unread: number): void {
     this.#lingering = unread;
     this.#unread = 0;
-    if (this.state === "answered") this.#complete(trailers);
+    if (this.state !== "answered") return;
+    if (this.#filter === null) return this.#complete(trailers);
+    if (this.#isShort()) return this.#cut();
+    // The lane may carry the next exchange while the last of this one is still in the filter.
+    if (this.#lane?.isSending) this.stopBody();
+    this.#leave(NOT_WANTED);
+    this.#trailers = trailers;
+    this.#filter.end();
   }
 
   abort(reason: Abort): void {
     this.#lane = null;
     if (this.state === "over") return;
-    this.#fail(reason.code);
+    if (isOutOfReach(reason)) this.context.lanes.unreachable(this.spread, this.#connectorId);
+    if (this.#mayRepeat(reason)) this.#repeat();
+    else this.#fail(reason.code);
+  }
+
+  stalled(): void {
+    if (!this.#mayRepeat(STALLED)) return;
+    this.#lane?.abort(STALLED);
+    this.#lane = null;
+    this.#repeat();
   }
 
   writable(): void {
+    this.#uploadHeld = false;
     if (this.#follows !== "nothing" && this.state !== "over") this.resumeBody();
   }
 
   /** Bytes of the request body; false: wait for `resumeBody`. */
   protected sendBody(bytes: Buffer): boolean {
     this.#bytesIn += bytes.length;
-    return this.#lane?.sendData(bytes) ?? true;
+    if (this.#bytesIn > this.#mostBytesIn) return this.#tooLarge();
+    this.#attempts?.keep(bytes);
+    if (this.#userWatch !== null) this.#userWatch.active = true;
+    if (this.state === "waiting") return this.#keptWhole();
+    if (this.#lane === null || this.#lane.sendData(bytes)) return true;
+    this.#uploadHeld = true;
+    return false;
+  }
+
+  /** Part of a watch is whether the user is at fault: a backend that does not read holds uploads, too. */
+  #watchUser(): void {
+    const { idleSweep, userIdleMs } = this.context;
+    this.#userWatch = idleSweep.watch(userIdleMs, () => this.#userSilent());
+  }
+
+  #userSilent(): void {
+    this.#userWatch = null;
+    if (!this.#waitsForUser()) return this.#watchUser();
+    if (this.#patience-- > 0) return this.#watchUser();
+    this.#leave(USER_IDLE);
+    if (this.state !== "over") return this.#fail(USER_IDLE.code);
+    this.context.counters.failed(USER_IDLE.code);
+    this.breakOff();
+  }
+
+  #waitsForUser(): boolean {
+    if (this.#unread > 0 || this.#lingering > 0) return true;
+    if (this.#uploadHeld || this.state === "waiting") return false;
+    // A body of no stated length may be one side of a conversation once the response has begun.
+    return this.#upload === "length" || (this.#upload === "open" && this.state === "sent");
+  }
+
+  /** What is not taken is watched: it must become less. A large part may take longer, at 16 KB/s. */
+  #noteUnread(bytes: number): void {
+    this.#unread += bytes;
+    this.#patience = Math.floor(this.#unread / SLOWEST_BYTES_PER_MS / this.context.userIdleMs);
+    if (this.#userWatch === null) this.#watchUser();
+  }
+
+  #stopWatch(): void {
+    if (this.#userWatch !== null) this.#userWatch.stop();
+    this.#userWatch = null;
+  }
+
+  #tooLarge(): boolean {
+    if (this.state !== "over") {
+      this.#leave(TOO_LARGE);
+      this.#fail(TOO_LARGE.code);
+    }
+    return true;
   }
 
   /** The request body has ended. */
   protected sendBodyEnd(trailers: HeaderList): void {
     const lane = this.#lane;
+    this.#upload = "none";
+    this.#attempts?.keepEnd(trailers);
     if (this.state === "half_closed") {
       this.state = "over";
       this.#lane = null;
@@ -224,8 +405,63 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
     lane?.sendEnd(trailers);
   }
 
+  get method(): string {
+    return this.#method;
+  }
+
+  get user(): RequestFacts {
+    return this.target.user;
+  }
+
+  /** Of the user's request, where its response can be compressed. */
+  get acceptEncoding(): string | undefined {
+    return undefined;
+  }
+
+  filtered(bytes: Buffer): boolean {
+    return this.state !== "answered" || this.writeBody(bytes);
+  }
+
+  filterReady(): void {
+    this.#grantUnread();
+  }
+
+  filterEnded(): void {
+    this.#filter = null;
+    if (this.state === "answered") this.#complete(this.#trailers);
+  }
+
+  filterFailed(): void {
+    if (this.state === "answered") this.#cut();
+  }
+
+  /** A value of a header that may speak of the backend's own URLs. */
+  translate(name: string, value: string): string {
+    return this.target.rules!.translation!.translate(name, value, this.target.user);
+  }
+
+  /** Who translates headers; undefined where they stay as they are. */
+  protected get translator(): HeaderTranslator | undefined {
+    return this.target.rules === null || this.target.rules.translation === null ? undefined : this;
+  }
+
+  /** The headers of the final response as the user gets them, in the spelling of HTTP/1.1. */
+  protected finalHeaders(head: ResponseHead): HeaderList {
+    const headers = incomingHeaders(head.headers, this, this.translator);
+    headers.push("Via", this.context.via.http11);
+    const { rules } = this.target;
+    if (rules !== null && rules.changes !== null) applyChanges(headers, rules.changes);
+    return headers;
+  }
+
   /** The user has taken all that was written. */
   protected userDrained(): void {
+    if (this.#userWatch !== null) this.#userWatch.active = true;
+    if (this.#filter !== null) this.#filter.resume();
+    else this.#grantUnread();
+  }
+
+  #grantUnread(): void {
     const bytes = this.#unread;
     this.#unread = 0;
     if (bytes > 0) this.#lane?.consumed(bytes);
@@ -233,6 +469,7 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
 
   /** The user's side is closed, whether all was said or not. Further calls do nothing. */
   protected userClosed(): void {
+    this.#stopWatch();
     if (this.#lingering > 0) this.context.lanes.budget.give(this.#lingering);
     this.#lingering = 0;
     if (this.state === "over") return;
@@ -241,9 +478,16 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
       this.#leave(CANCELLED);
       return this.#log(undefined);
     }
-    if (this.state === "waiting") this.context.lanes.cancel(this.target.groupId, this);
+    if (this.state === "waiting") this.context.lanes.cancel(this);
     this.#leave(CANCELLED);
     this.#finish("cancelled");
+  }
+
+  /** Nothing has passed on an upgraded connection for its time: ends it, both ways. */
+  protected expire(): void {
+    if (this.state !== "answered" && this.state !== "half_closed") return;
+    this.#leave(IDLE);
+    this.#fail(IDLE.code);
   }
 
   #encode(head: RequestHead): Buffer | null {
@@ -252,6 +496,32 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
     } catch {
       return null; // More than a frame may hold; nothing else can be wrong with it.
     }
+  }
+
+  /** Whether the request may be sent again: nothing was answered yet, and there is somebody else, or soon may be. */
+  #mayRepeat(reason: Abort): boolean {
+    if (this.state !== "sent" || this.#attempts?.mayRepeat(reason) !== true) return false;
+    this.#attempts.failedOn(this.#connectorId);
+    const { lanes, retries } = this.context;
+    return (reason.code === LOST_CODE || lanes.hasOther(this)) && retries.spend();
+  }
+
+  /** Sends the request again, on another tunnel where there is one. */
+  #repeat(): void {
+    this.state = "waiting";
+    this.context.counters.retries += 1;
+    // A tunnel that is lost loses its lanes one by one: when all are gone it is no longer there to be chosen.
+    setImmediate(() => {
+      if (this.state === "waiting") this.context.lanes.acquire(this);
+    });
+  }
+
+  /** More of the body has come while the request waits to be sent again. False: no more, please. */
+  #keptWhole(): boolean {
+    if (this.#attempts!.isWhole) return false;
+    this.context.lanes.cancel(this);
+    this.#fail(LOST_CODE);
+    return true;
   }
 
   #complete(trailers: HeaderList): void {
@@ -311,6 +581,8 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
 
   #finish(code: string): void {
     this.state = "over";
+    this.#filter?.destroy();
+    this.#filter = null;
     const counted = countedAs(code);
     this.context.counters.failed(counted);
     this.#log(counted);
@@ -320,7 +592,7 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
   #leave(reason: Abort): void {
     const lane = this.#lane;
     this.#lane = null;
-    this.#frame = null;
+    this.#attempts = null;
     if (lane !== null && (reason !== NOT_WANTED || lane.isSending)) lane.abort(reason);
   }
 
@@ -330,6 +602,8 @@ export abstract class IngressExchange implements ExchangeHandler, LaneWaiter, Le
   }
 
   #log(error: string | undefined): void {
+    this.#bounds?.over();
+    if (this.#userWatch !== null && this.#lingering === 0) this.#stopWatch();
     const { counters, sessionLog } = this.context;
     const totalMs = performance.now() - this.#begunAt;
     counters.finished(this.#status, totalMs, this.#bytesIn, this.#bytesOut);

@@ -2,7 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Log } from "../../platform/log.ts";
+import { Pace, REQUESTS_PER_TURN } from "../../tunnel/pace.ts";
+import type { Maintenance } from "../app_traffic.ts";
 import type { IngressHandlers } from "../listener/handlers.ts";
+import { affinityTag } from "./affinity_cookie.ts";
 import { absoluteForm, canonicalAuthority, canonicalPath } from "./canonical.ts";
 import type { ClientFacts, ConnectionFacts, RequestFacts } from "./client_facts.ts";
 import { errorResponse } from "./error_page.ts";
@@ -11,11 +14,15 @@ import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange.ts"
 import { Http1Exchange } from "./http1_exchange.ts";
 import { Http2Exchange } from "./http2_exchange.ts";
 import { outgoingHeaders, outgoingHeadersOfStream, outgoingUpgradeHeaders } from "./request_headers.ts";
+import { hasLooped, markRequest } from "./request_marks.ts";
+import type { IdleSweep } from "./idle_sweep.ts";
 import type { RequestIds } from "./request_id.ts";
 import { incomingHeadersOfStream } from "./response_headers.ts";
 import { backendTarget, type Route } from "./route.ts";
 import { UpgradeExchange, UpgradingUser } from "./upgrade_exchange.ts";
 import type { Router } from "./router.ts";
+import type { Spread } from "../registry/spread.ts";
+import { closeAfterAnswer, WebsocketStreamExchange } from "./websocket_stream_exchange.ts";
 
 /** Hosts that are the broker's own and not an app's. */
 export interface OwnHosts {
@@ -36,6 +43,8 @@ export interface IngressDeps extends ExchangeContext {
    * browsers do for names of one certificate (RFC 9113 section 9.1.1). Undefined on a listener without TLS.
    */
   sameCertificate?: (serverName: string, host: string) => boolean;
+  /** Ends upgraded connections that are silent for too long. */
+  idleSweep: IdleSweep;
   log: Log;
 }
 
@@ -52,12 +61,13 @@ interface Admitted {
 
 const END_STREAM = 0x1;
 
-const pages: ErrorPages = (code, requestId, accept, method) =>
-  errorResponse(code, { requestId, accept, method });
+const pages: ErrorPages = (code, requestId, accept, method, maintenance) =>
+  errorResponse(code, { requestId, accept, method, maintenance });
 
 /** What a listener does with the requests of users: finds the app and starts the exchange. */
 export function createIngress(deps: IngressDeps): IngressHandlers {
   const { clientFacts, own, requestIds, router } = deps;
+  const pace = new Pace(REQUESTS_PER_TURN);
 
   /** Finds the app by one canonical host and path; a code when there is none or the request is not sound. */
   function admit(
@@ -82,6 +92,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     if (own.misdirected.includes(host.host) || isMisdirected(connection, host.host)) return "misdirected";
     const route = router.current().match(host.host, host.port, path);
     if (route === undefined) return "no_app";
+    if (hasLooped(raw, deps.via)) return "loop_detected";
     const inner = backendTarget(route, target, path);
     if (inner === undefined) return "bad_request";
     const facts = clientFacts.request(connection, raw, hostText);
@@ -94,13 +105,17 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
       target: {
         appId: app.id,
         appName: app.name,
-        groupId: app.groupId,
+        spread: route.spread,
+        affinityKey: affinityKeyOf(route.spread, facts, raw),
         revision: route.revision,
+        limits: route.limits,
         requestId: requestIds(),
         clientIp: facts.address,
         scheme: facts.proto,
         host: host.host,
         path,
+        rules: route.response,
+        user: facts,
       },
     };
   }
@@ -111,9 +126,15 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     return deps.sameCertificate?.(serverName, host) === false;
   }
 
-  function refuse(code: IngressCode, req: IncomingMessage, res: ServerResponse): void {
+  function refuse(
+    code: IngressCode,
+    req: IncomingMessage,
+    res: ServerResponse,
+    maintenance?: Maintenance,
+  ): void {
     deps.counters.failed(code);
-    const { status, headers, body } = pages(code, requestIds(), req.headers.accept, req.method!);
+    const page = pages(code, requestIds(), req.headers.accept, req.method!, maintenance);
+    const { status, headers, body } = page;
     // Where a request ends whose framing is not sound, nobody can say; the rest of a sound one is read to nowhere.
     const close = code === "bad_request" && !req.complete;
     res.writeHead(status, close ? [...headers, "connection", "close"] : [...headers]);
@@ -129,7 +150,9 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     const connection = clientFacts.connection(req.socket as never);
     const admitted = admit(connection, authority, req.url!, raw);
     if (typeof admitted === "string") return refuse(admitted, req, res);
-    const { facts, host, target } = admitted;
+    const { facts, host, route, target } = admitted;
+    const { maintenance } = route.app;
+    if (maintenance !== null) return refuse("maintenance", req, res, maintenance);
     const { headers, hasBody, sound } = outgoingHeaders(raw, host, facts);
     // HTTP/1.0 knows no transfer codings (RFC 9112 section 6.1), and what calls itself HTTP/2.0 here is neither.
     if (
@@ -138,7 +161,15 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     ) {
       return refuse("bad_request", req, res);
     }
+    markRequest(headers, facts, route, req.httpVersionMinor === 0 ? deps.via.http10 : deps.via.http11);
     new Http1Exchange(deps, target, pages, req, res).start(admitted.backendTarget, headers, hasBody);
+  }
+
+  /** A code where a stream asks for a connection that is not served (RFC 9113 section 8.5, RFC 8441). */
+  function refusalOfConnect(headers: IncomingHttpHeaders): IngressCode | undefined {
+    if (headers[":protocol"] === undefined) return "method_not_allowed";
+    if (headers[":protocol"] !== "websocket") return "protocol_not_served";
+    return headers["content-length"] === undefined ? undefined : "bad_request";
   }
 
   function onStream(
@@ -147,14 +178,17 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     flags: number,
     rawHeaders: readonly string[],
   ): void {
+    const isConnect = headers[":method"] === "CONNECT";
     const authority = headers[":authority"] ?? headers.host ?? "";
-    const refused = (code: IngressCode): void => {
+    const refused = (code: IngressCode, maintenance?: Maintenance): void => {
       deps.counters.failed(code);
-      const page = pages(code, requestIds(), headers.accept, String(headers[":method"]));
+      const page = pages(code, requestIds(), headers.accept, String(headers[":method"]), maintenance);
       stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
       stream.end(page.body);
+      if (isConnect) closeAfterAnswer(stream);
     };
-    if (headers[":method"] === "CONNECT") return refused("method_not_allowed");
+    const unserved = isConnect ? refusalOfConnect(headers) : undefined;
+    if (unserved !== undefined) return refused(unserved);
     if (headers.host !== undefined && headers.host !== authority) return refused("bad_request");
     if (own.enrolment !== undefined && authority === own.enrolment.name) return refused("misdirected");
     const socket = stream.session?.socket;
@@ -162,8 +196,16 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     const connection = clientFacts.connection(socket as never);
     const admitted = admit(connection, authority, String(headers[":path"]), rawHeaders);
     if (typeof admitted === "string") return refused(admitted);
-    const { facts, host, target } = admitted;
+    const { facts, host, route, target } = admitted;
+    const { maintenance } = route.app;
+    if (maintenance !== null) return refused("maintenance", maintenance);
     const list = outgoingHeadersOfStream(rawHeaders, host, facts);
+    markRequest(list, facts, route, deps.via.http2);
+    if (isConnect) {
+      const idle = { sweep: deps.idleSweep, afterMs: route.app.timeouts.upgradedIdleMs };
+      return new WebsocketStreamExchange(deps, target, pages, stream, headers, idle)
+        .start(admitted.backendTarget, list);
+    }
     const hasBody = (flags & END_STREAM) === 0;
     new Http2Exchange(deps, target, pages, stream, headers).start(admitted.backendTarget, list, hasBody);
   }
@@ -173,15 +215,22 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     const connection = clientFacts.connection(req.socket as never);
     const admitted = admit(connection, hostOf(raw), req.url!, raw);
     const user = new UpgradingUser(socket, first);
-    const refused = (code: IngressCode): void => {
+    const refused = (code: IngressCode, maintenance?: Maintenance): void => {
       deps.counters.failed(code);
-      user.answer(pages(code, requestIds(), req.headers.accept, req.method!));
+      user.answer(pages(code, requestIds(), req.headers.accept, req.method!, maintenance));
     };
     if (typeof admitted === "string") return refused(admitted);
-    const { facts, host, target } = admitted;
+    const { facts, host, route, target } = admitted;
+    const { maintenance } = route.app;
+    if (maintenance !== null) return refused("maintenance", maintenance);
     const { headers, sound } = outgoingUpgradeHeaders(raw, host, facts);
     if (!sound || req.httpVersion !== "1.1") return refused("bad_request"); // RFC 9110 section 7.8.
-    new UpgradeExchange(deps, target, pages, req, user).start(admitted.backendTarget, headers);
+    markRequest(headers, facts, route, deps.via.http11);
+    const idle = { sweep: deps.idleSweep, afterMs: route.app.timeouts.upgradedIdleMs };
+    new UpgradeExchange(deps, target, pages, req, user, idle).start(
+      admitted.backendTarget,
+      headers,
+    );
   }
 
   /** What nobody has foreseen ends one request, not the process with all that others have under way. */
@@ -199,9 +248,29 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     }
   }
 
+  function pacedRequest(req: IncomingMessage, res: ServerResponse): void {
+    if (pace.mayBegin()) return guardedRequest(req, res);
+    pace.later(() => {
+      if (!res.destroyed) guardedRequest(req, res); // Else the user has left.
+    });
+  }
+
+  function guardedStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: readonly string[],
+  ): void {
+    try {
+      onStream(stream, headers, flags, rawHeaders);
+    } catch (error) {
+      unforeseen(stream, error);
+    }
+  }
+
   return {
-    onRequest: guardedRequest,
-    onCheckContinue: guardedRequest,
+    onRequest: pacedRequest,
+    onCheckContinue: pacedRequest,
     onUpgrade(req, socket, first) {
       try {
         onUpgrade(req, socket, first);
@@ -211,11 +280,10 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     },
     onStream(stream, headers, flags, rawHeaders) {
       stream.on("error", () => {}); // `close` follows, and says all that matters here.
-      try {
-        onStream(stream, headers, flags, rawHeaders);
-      } catch (error) {
-        unforeseen(stream, error);
-      }
+      if (pace.mayBegin()) return guardedStream(stream, headers, flags, rawHeaders);
+      pace.later(() => {
+        if (!stream.destroyed) guardedStream(stream, headers, flags, rawHeaders);
+      });
     },
     refuse: (code) => errorResponse(code, { requestId: requestIds() }),
   };
@@ -230,4 +298,10 @@ function hostOf(raw: readonly string[]): string {
     }
   }
   return "";
+}
+
+/** What keeps the exchanges of one user together; empty where nothing has to. */
+function affinityKeyOf({ affinity }: Spread, facts: RequestFacts, raw: readonly string[]): string {
+  if (affinity === "none") return "";
+  return affinity === "address" ? facts.address : affinityTag(raw);
 }

@@ -1,9 +1,16 @@
+import type { HeaderChange } from "../app_traffic.ts";
 import type { App } from "../model.ts";
+import { type Spread, spreadOf } from "../registry/spread.ts";
+import { type AppLimits, limitsOf } from "./app_limits.ts";
 import { canonicalPath, canonicalSegment } from "./canonical.ts";
+import { changesOf } from "./response/header_changes.ts";
+import { type ResponseRules, responseRulesOf } from "./response/response_rules.ts";
 
 /** One external URL of an app: what leads to it, and where it leads. */
 export interface Route {
   readonly app: App;
+  /** How its exchanges are spread over tunnels. */
+  readonly spread: Spread;
   /** Configuration revision that a connector must have at least, to know this app as it is now. */
   readonly revision: number;
   /** Host of the external URL, canonical, `*.` in front where it is a wildcard. */
@@ -18,6 +25,12 @@ export interface Route {
   readonly internalHost: string;
   /** Path of the internal URL as it was written; `/` when it has none. */
   readonly internalPath: string;
+  /** What bounds its exchanges; null where nothing does. */
+  readonly limits: AppLimits | null;
+  /** Changes of the request's headers; null where there are none. */
+  readonly requestChanges: readonly HeaderChange[] | null;
+  /** What is done to responses; null where nothing is. */
+  readonly response: ResponseRules | null;
 }
 
 /** Why an external URL cannot be served. */
@@ -38,15 +51,21 @@ export function routeOf(app: App, externalUrl: string): Route | RouteProblem {
   const path = canonicalPath(external.pathname);
   if (path === undefined || /%2F|%5C/.test(path)) return problem("its path can be read in several ways");
   const host = external.hostname.replace(/\.$/, "");
+  const prefix = path.endsWith("/") ? path.slice(0, -1) : path;
+  const { origin, pathname } = internal;
   return {
     app,
+    spread: spreadOf(app),
     revision: app.revision,
     host: wildcard === null ? host : `*.${host}`,
     port: external.port === "" ? undefined : Number(external.port),
-    prefix: path.endsWith("/") ? path.slice(0, -1) : path,
-    internalOrigin: internal.origin,
+    prefix,
+    internalOrigin: origin,
     internalHost: internal.host,
-    internalPath: internal.pathname,
+    internalPath: pathname,
+    limits: limitsOf(app),
+    requestChanges: changesOf(app.requestHeaders),
+    response: responseRulesOf(app, { internalOrigin: origin, internalPath: pathname, prefix }),
   };
 }
 

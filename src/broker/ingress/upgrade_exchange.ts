@@ -4,8 +4,10 @@ import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol
 import type { IngressCode } from "./error_table.ts";
 import { type ErrorPages, IngressExchange } from "./exchange.ts";
 import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import type { IdleSetting, IdleWatch } from "./idle_sweep.ts";
 import { resetConnection } from "./reset_connection.ts";
 import { checkHeader, incomingHeaders } from "./response_headers.ts";
+import { isAgreedSwitch, valuesOf } from "./websocket_handshake.ts";
 
 /** The connection of a user who has asked to change the protocol, which Node has let go of: bytes, no messages. */
 export class UpgradingUser {
@@ -50,6 +52,8 @@ export class UpgradeExchange extends IngressExchange {
   readonly #req: IncomingMessage;
   readonly #user: UpgradingUser;
   readonly #pages: ErrorPages;
+  readonly #idle: IdleSetting;
+  #watch: IdleWatch | null = null;
   /** `asked`: what the user sends is kept, a piece at most, since it is for whoever answers 101. */
   #phase: "asked" | "switched" | "declined" = "asked";
   #early: Buffer[];
@@ -60,18 +64,24 @@ export class UpgradeExchange extends IngressExchange {
     pages: ErrorPages,
     req: IncomingMessage,
     user: UpgradingUser,
+    idle: IdleSetting,
   ) {
     super(context, target);
     this.#req = req;
     this.#user = user;
     this.#pages = pages;
+    this.#idle = idle;
     this.#early = user.first.length > 0 ? [user.first] : [];
-    user.socket.on("close", () => this.userClosed());
+    user.socket.on("close", () => {
+      this.#watch?.stop();
+      this.userClosed();
+    });
   }
 
   /** Sends the request on its way. */
   start(backendTarget: string, headers: HeaderList): void {
     const { socket } = this.#user;
+    socket.on("drain", () => this.userDrained());
     socket.on("data", (bytes: Buffer) => this.#received(bytes));
     socket.on("end", () => this.#ended());
     if (this.#early.length > 0) socket.pause();
@@ -80,6 +90,7 @@ export class UpgradeExchange extends IngressExchange {
 
   #received(bytes: Buffer): void {
     if (this.#phase === "switched") {
+      if (this.#watch !== null) this.#watch.active = true;
       if (!this.sendBody(bytes)) this.#user.socket.pause();
     } else if (this.#phase === "asked") {
       this.#early.push(bytes);
@@ -94,6 +105,7 @@ export class UpgradeExchange extends IngressExchange {
 
   protected startBody(): void {
     this.#phase = "switched";
+    this.#watch = this.#idle.sweep.watch(this.#idle.afterMs, () => this.expire());
     let room = true;
     for (const bytes of this.#early) room = this.sendBody(bytes);
     this.#early = [];
@@ -111,10 +123,9 @@ export class UpgradeExchange extends IngressExchange {
 
   protected writeHead(head: ResponseHead): void {
     const { socket } = this.#user;
-    socket.on("drain", () => this.userDrained());
     if (head.status !== 101) {
       this.#user.writeHead(head.status, head.reason, [
-        ...incomingHeaders(head.headers, this),
+        ...this.finalHeaders(head),
         "Connection",
         "close",
       ]);
@@ -124,15 +135,19 @@ export class UpgradeExchange extends IngressExchange {
       socket.resume();
       return;
     }
-    const upgrade = valueOf(head.headers, "upgrade");
-    const headers = incomingHeaders(head.headers);
-    if (upgrade !== undefined) headers.push("Upgrade", upgrade);
-    headers.push("Connection", "Upgrade");
+    const { upgrade = "", "sec-websocket-key": key } = this.#req.headers;
+    if (!isAgreedSwitch(upgrade, key as string | undefined, head.headers)) {
+      throw new Error("Cannot change the protocol: backend has not agreed to what was asked");
+    }
+    const agreed = valuesOf(head.headers, "upgrade").join(", ");
+    const headers = this.finalHeaders(head);
+    headers.push("Upgrade", agreed, "Connection", "Upgrade");
     this.#user.writeHead(101, head.reason, headers);
     this.startBody();
   }
 
   protected writeBody(bytes: Buffer): boolean {
+    if (this.#watch !== null) this.#watch.active = true;
     return this.#user.socket.write(bytes);
   }
 
@@ -152,9 +167,4 @@ export class UpgradeExchange extends IngressExchange {
   protected breakOff(): void {
     resetConnection(this.#user.socket);
   }
-}
-
-function valueOf(headers: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1];
-  return undefined;
 }
