@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BackendHealth } from "../../../../src/broker/registry/backend_health.ts";
+import { PeakEwma } from "../../../../src/broker/registry/peak_ewma.ts";
+
+test("a connector that could not reach a backend is avoided for a while, longer each time, for that app only", () => {
+  const health = new BackendHealth();
+  health.failed("app", "c", 0);
+  assert.equal(health.isUnwell("app", "c", 4_999), true);
+  assert.equal(health.isUnwell("app", "c", 5_001), false);
+  assert.equal(health.isUnwell("other", "c", 1), false);
+  assert.equal(health.isUnwell("app", "d", 1), false);
+  health.failed("app", "c", 6_000);
+  assert.equal(health.isUnwell("app", "c", 15_999), true);
+  for (let i = 0; i < 20; i++) health.failed("app", "c", 20_000);
+  assert.equal(health.isUnwell("app", "c", 79_999), true);
+  assert.equal(health.isUnwell("app", "c", 80_001), false, "a minute at most");
+});
+
+test("an answer of the backend ends that; what the connector itself reports only its own word ends", () => {
+  const health = new BackendHealth();
+  health.failed("app", "c", 0);
+  health.answered("app", "c");
+  assert.equal(health.isEmpty, true);
+  health.reported("app", "c", false);
+  health.answered("app", "c");
+  assert.equal(health.isUnwell("app", "c", 1e12), true);
+  assert.deepEqual(health.unwellAppsOf("c", 0), ["app"]);
+  health.reported("app", "c", true);
+  assert.equal(health.isEmpty, true);
+});
+
+test("with a connector's last tunnel goes what was known of it", () => {
+  const health = new BackendHealth();
+  health.reported("one", "c", false);
+  health.reported("two", "c", false);
+  health.reported("two", "d", false);
+  health.forget("c");
+  assert.deepEqual(health.unwellAppsOf("c", 0), []);
+  assert.deepEqual(health.unwellAppsOf("d", 0), ["two"]);
+});
+
+test("latency follows a rise at once, a fall slowly, and is forgotten when nothing is seen", () => {
+  const latency = new PeakEwma(10, 0);
+  latency.observe(100, 1_000);
+  assert.equal(latency.value(1_000), 100);
+  latency.observe(10, 2_000);
+  assert.ok(latency.value(2_000) > 80 && latency.value(2_000) < 100, String(latency.value(2_000)));
+  assert.ok(latency.value(100_000) < 1);
+});
