@@ -1,5 +1,9 @@
-/** The yardstick: what one plain Node reverse proxy costs. `node:http` in front, undici behind, no tunnel, no features. */
+/**
+ * The yardstick: what one plain Node reverse proxy costs. `node:http` in front, undici behind, no tunnel, no features. Upgraded
+ * connections are two sockets, piped into one another.
+ */
 import { createServer } from "node:http";
+import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { Pool } from "undici";
@@ -27,6 +31,21 @@ const server = createServer((request, response) => {
     onResponseEnd: () => void response.end(),
     onResponseError: () => void response.destroy(),
   });
+});
+
+const backend = new URL(process.argv[2]);
+
+server.on("upgrade", (request, user, first) => {
+  const socket = connect({ host: backend.hostname, port: Number(backend.port), noDelay: true });
+  let head = `${request.method} ${request.url} HTTP/1.1\r\n`;
+  for (let i = 0; i < request.rawHeaders.length; i += 2) {
+    head += `${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}\r\n`;
+  }
+  socket.write(`${head}\r\n`, "latin1");
+  socket.write(first);
+  socket.pipe(user).pipe(socket);
+  socket.on("error", () => user.destroy());
+  user.on("error", () => socket.destroy());
 });
 
 server.requestTimeout = 0;

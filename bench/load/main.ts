@@ -5,5 +5,6 @@ import { download } from "./download.ts";
 import { probe } from "./probe.ts";
 import { slowReaders, stopSlowReaders } from "./slow_readers.ts";
 import { upload } from "./upload.ts";
+import { dropWebsockets, websockets } from "./websockets.ts";
 
-serveCalls({ burst, download, probe, slowReaders, stopSlowReaders, upload });
+serveCalls({ burst, download, probe, slowReaders, stopSlowReaders, upload, websockets, dropWebsockets });

@@ -6,6 +6,7 @@ import { narrow } from "./narrow.ts";
 import { middle, small } from "./requests.ts";
 import { stalled } from "./stalled.ts";
 import { tunnels } from "./tunnels.ts";
+import { websocket } from "./websocket.ts";
 
 /** All rows, in the order in which they run and are printed. */
 export const ROWS: readonly Row[] = [
@@ -14,6 +15,7 @@ export const ROWS: readonly Row[] = [
   download,
   downloads8,
   upload,
+  websocket,
   delay,
   narrow,
   stalled,

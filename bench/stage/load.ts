@@ -3,6 +3,7 @@ import type { DownloadOptions, Moved } from "../load/download.ts";
 import type { ProbeOptions } from "../load/probe.ts";
 import type { SlowReaderOptions } from "../load/slow_readers.ts";
 import type { UploadOptions } from "../load/upload.ts";
+import type { Echoes, WebsocketOptions } from "../load/websockets.ts";
 import { Worker } from "./worker.ts";
 
 /** Clients in a process of their own. */
@@ -17,6 +18,9 @@ export interface Load {
   slowReaders(options: SlowReaderOptions): Promise<number[]>;
   /** How many had lost their connection. */
   stopSlowReaders(): Promise<number>;
+  websockets(options: WebsocketOptions): Promise<Echoes>;
+  /** How many had been lost. */
+  dropWebsockets(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -33,6 +37,8 @@ export function startLoad(): Load {
     probe: (options) => worker.call("probe", options, options.forMs + GRACE_MS),
     slowReaders: (options) => worker.call("slowReaders", options, 4 * GRACE_MS),
     stopSlowReaders: () => worker.call("stopSlowReaders"),
+    websockets: (options) => worker.call("websockets", options, options.forMs + GRACE_MS),
+    dropWebsockets: () => worker.call("dropWebsockets"),
     stop: () => worker.stop(),
   };
 }

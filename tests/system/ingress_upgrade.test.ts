@@ -12,6 +12,8 @@ const HOST = "upgrade.example.test";
 const REFUSED = "refused.example.test";
 const ASK = "Upgrade: echo/1\r\nConnection: Upgrade\r\n";
 const SWITCH = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo/1\r\nConnection: Upgrade\r\n\r\n";
+/** What says that key "k" was read (RFC 6455 section 4.2.2). */
+const ACCEPT = createHash("sha1").update("k258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest("base64");
 const MEGABYTE = Buffer.alloc(1024 * 1024, "u");
 
 let stage: IngressStage;
@@ -60,7 +62,7 @@ test("the handshake keeps every header both ways, Set-Cookie among them; what co
       socket.on("data", (bytes: Buffer) => first += bytes.toString("latin1"));
       socket.on("end", () => socket.end());
       socket.write(
-        "HTTP/1.1 101 Fine\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nSec-WebSocket-Accept: x\r\nX-Latin: \xe9\r\n" +
+        `HTTP/1.1 101 Fine\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nSec-WebSocket-Accept: ${ACCEPT}\r\nX-Latin: \xe9\r\n` +
           "UPGRADE: WebSocket\r\nConnection: upgrade, X-Hop\r\nX-Hop: 1\r\n\r\nhello",
         "latin1",
       );
@@ -73,7 +75,7 @@ test("the handshake keeps every header both ways, Set-Cookie among them; what co
     const { status, reason, headers } = await user.head();
     assert.deepEqual([status, reason], [101, "Fine"]);
     assert.deepEqual(headers, [
-      ...["Set-Cookie", "a=1", "set-cookie", "b=2", "Sec-WebSocket-Accept", "x", "X-Latin", "\xe9"],
+      ...["Set-Cookie", "a=1", "set-cookie", "b=2", "Sec-WebSocket-Accept", ACCEPT, "X-Latin", "\xe9"],
       ...["Upgrade", "WebSocket", "Connection", "Upgrade"],
     ]);
     assert.equal(await user.bytes(5), "hello");

@@ -1,10 +1,4 @@
-import {
-  createServer,
-  type Http2Server,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
+import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { IngressHandlers, IngressLimits } from "./handlers.ts";
 
 /** An HTTP/2 server that listens nowhere: TLS connections whose ALPN is `h2` come with `emit("connection", socket)`. */
@@ -29,8 +23,8 @@ export function createHttp2(handlers: IngressHandlers, limits: IngressLimits): H
     strictSingleValueFields: false,
     maxHeaderListPairs: limits.maxHeaders + PSEUDO_HEADERS,
     settings: {
-      // Offered, browsers would open WebSockets this way and not fall back (RFC 8441); so they come over HTTP/1.1.
-      enableConnectProtocol: false,
+      // RFC 8441. Browsers that see it open their WebSockets this way and do not fall back.
+      enableConnectProtocol: true,
       maxConcurrentStreams: limits.maxConcurrentStreams,
       maxHeaderListSize: limits.maxHeaderBytes,
       initialWindowSize: limits.streamWindowBytes,
@@ -51,22 +45,8 @@ export function createHttp2(handlers: IngressHandlers, limits: IngressLimits): H
     if (closing) session.close();
   });
   server.on("sessionError", () => {});
-  const onStream = (
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    flags: number,
-    rawHeaders: readonly string[],
-  ) => {
-    // RFC 9113 section 8.5: plain CONNECT asks for a proxy for everybody.
-    if (headers[":method"] === "CONNECT" && headers[":protocol"] === undefined) {
-      stream.on("error", () => {});
-      stream.respond({ ":status": 405, "cache-control": "no-store" }, { endStream: true });
-      return;
-    }
-    handlers.onStream(stream, headers, flags, rawHeaders);
-  };
   // Declared for streams of either side; those of a server are ServerHttp2Streams.
-  server.on("stream", onStream as unknown as Parameters<typeof server.on>[1]);
+  server.on("stream", handlers.onStream as unknown as Parameters<typeof server.on>[1]);
 
   return {
     server,
