@@ -154,12 +154,12 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
     return true;
   }
 
-  /** The exchange takes too long, whatever the backend and the broker are doing. */
-  expired(answer: BackendAnswer): void {
+  /** Ends the exchange with this code, whatever the backend and the broker are doing. */
+  endWith(answer: BackendAnswer, code: string): void {
     const backend = this.#backend;
     if (!this.answered(answer)) return;
     backend?.abort();
-    this.lane.abort({ code: "exchange_timeout", begun: true });
+    this.lane.abort({ code, begun: true });
   }
 
   /** True while this answer's exchange is the one on the lane. */
@@ -208,6 +208,23 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
   }
 }
 
+/**
+ * True where the body is in no transfer coding, or once in chunks, which is taken off here. Of any other nobody behind would
+ * know, and it would end with the connection.
+ */
+function isPlainlyCoded(headers: HeaderList): boolean {
+  let codings = 0;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.length !== 17 || headers[i]!.toLowerCase() !== "transfer-encoding") continue;
+    codings += 1;
+    if (codings > 1 || headers[i + 1]!.toLowerCase() !== "chunked") return false;
+  }
+  return true;
+}
+
+/** Informational responses that one exchange may have: nothing holds them back where the user does not read. */
+const MAX_INFORMATIONAL = 100;
+
 /** What a backend says of one exchange, put on the lane. */
 class BackendAnswer implements BackendHandler {
   readonly #server: LaneServer;
@@ -216,6 +233,7 @@ class BackendAnswer implements BackendHandler {
   #status = 0;
   #bytesOut = 0;
   #headMs = 0;
+  #informed = 0;
   #timer: NodeJS.Timeout | null = null;
   /** Request body bytes handed to the backend. */
   bytesIn = 0;
@@ -230,17 +248,22 @@ class BackendAnswer implements BackendHandler {
   endIn(ms: number): void {
     // More than a day is no limit of ours, and more than a timer can hold.
     this.#timer = setTimeout(() => {
-      this.#server.expired(this);
-      this.#log("exchange_timeout");
+      this.#endWith("exchange_timeout");
     }, Math.min(ms, LONGEST_MS));
   }
 
   informational(status: number, headers: HeaderList): void {
-    if (this.#server.isCurrent(this)) this.#server.lane.sendInformational({ status, headers });
+    if (!this.#server.isCurrent(this)) return;
+    this.#informed += 1;
+    if (status < 100 || this.#informed > MAX_INFORMATIONAL) return this.#endWith("backend_bad_response");
+    this.#server.lane.sendInformational({ status, headers });
   }
 
   response(status: number, reason: string, headers: HeaderList, ended = false): void {
     if (!this.#server.isCurrent(this)) return;
+    // Neither the protocol nor a user's could say these.
+    const isSayable = status === 101 || (status >= 200 && status <= 999);
+    if (!isSayable || !isPlainlyCoded(headers)) return this.#endWith("backend_bad_response");
     if (status === 101) this.#stopTimer();
     this.#status = status;
     this.#headMs = this.#server.now() - this.#begunAt;
@@ -275,6 +298,11 @@ class BackendAnswer implements BackendHandler {
 
   /** The user or the tunnel went away first. */
   aborted(code: string): void {
+    this.#log(code);
+  }
+
+  #endWith(code: string): void {
+    this.#server.endWith(this, code);
     this.#log(code);
   }
 
