@@ -8,6 +8,7 @@ import {
   oneOf,
   structured,
   text,
+  textList,
 } from "../platform/configuration_value.ts";
 
 const CERTIFICATES = z.array(z.strictObject({
@@ -26,11 +27,13 @@ export const BROKER_CONFIGURATION = defineConfiguration({
     "SALLYPORT_ADMIN_TOKEN_FILE",
     "SALLYPORT_STATE_DIR",
     "SALLYPORT_ALLOW",
+    "SALLYPORT_BACKEND_CLIENT_CERTIFICATES",
     "SALLYPORT_TUNNELS",
     "SALLYPORT_CONFIG_PULL_INTERVAL_MS",
     "SALLYPORT_VERSION_POLL_INTERVAL_MS",
     "SALLYPORT_TOKEN",
     "SALLYPORT_TOKEN_FILE",
+    "SALLYPORT_CA_KEY",
     "SALLYPORT_MACHINE_NAME",
     "SALLYPORT_CA_FINGERPRINT",
     "SALLYPORT_KEY_TYPE",
@@ -93,6 +96,40 @@ export const BROKER_CONFIGURATION = defineConfiguration({
       default: 20,
       describe: "New certificates that one connector may have in an hour",
     },
+    caKeyFile: {
+      type: text(),
+      default: "",
+      describe:
+        "File with the key that encrypts the CA's keys at rest, 16 characters or more; without it SALLYPORT_CA_KEY, else they are plain",
+      example: "/run/secrets/sallyport-ca-key",
+    },
+    caOverlapMs: {
+      type: integer(1_000, 3_650 * 86_400_000),
+      default: 180 * 86_400_000,
+      describe: "Time that a new root is announced to connectors before it is used",
+    },
+    caCheckIntervalMs: {
+      type: integer(100, 86_400_000),
+      default: 60_000,
+      describe: "Time between looks at what is due in the CA, or was changed by a ca command",
+    },
+    caSignCommand: {
+      type: textList("list of text: program and arguments"),
+      default: [],
+      describe: "Program that signs certificates with a CA elsewhere; empty: the CA's keys are in dataDir",
+      example: "/usr/local/bin/sign-with-hsm,slot-1",
+    },
+    caCertificatesFile: {
+      type: text(),
+      default: "",
+      describe: "With caSignCommand: PEM file of the issuing certificate, then its root and any others",
+      example: "/etc/sallyport/ca.pem",
+    },
+    caSignTimeoutMs: {
+      type: integer(100, 600_000),
+      default: 10_000,
+      describe: "Time for one signature by caSignCommand",
+    },
     certificates: {
       type: structured("list of { hosts, certFile, keyFile }; JSON in a flag or variable", CERTIFICATES),
       default: [],
@@ -152,6 +189,12 @@ export const BROKER_CONFIGURATION = defineConfiguration({
       default: 200,
       describe: "Most header lines in a request",
     },
+    userIdleMs: {
+      type: integer(0, 86_400_000),
+      default: 120_000,
+      describe:
+        "Time that a user may neither go on with an upload nor read a response, before the request is ended; 0: no limit",
+    },
     exchangeMemoryBytes: {
       type: integer(1_048_576),
       default: 256 * 1024 * 1024,
@@ -204,6 +247,9 @@ export const BROKER_CONFIGURATION = defineConfiguration({
     const wrong: string[] = [];
     if (values.publicListen === "" && values.tunnelListen === "") {
       wrong.push("publicListen and tunnelListen are both empty: connectors could not reach this broker");
+    }
+    if (values.caSignCommand.length > 0 && values.caCertificatesFile === "") {
+      wrong.push("caSignCommand needs caCertificatesFile");
     }
     if (values.pingIntervalMs >= values.tunnelTimeoutMs) {
       wrong.push("pingIntervalMs must be less than tunnelTimeoutMs");

@@ -116,34 +116,77 @@ export async function readCertificateRequest(pem: string): Promise<RequestedKey>
 
 /** Signs a certificate with a random serial number of 128 bits; PEM. Throws `key_invalid`. */
 export async function createCertificate(parameters: CertificateParameters): Promise<string> {
-  const { purpose, commonName, publicKey, issuer, notBefore, notAfter, dnsName, uri } = parameters;
-  const { privateKey } = await importKeys(issuer.privateKey);
+  const { privateKey } = await importKeys(parameters.issuer.privateKey);
+  const certificate = await x509.X509CertificateGenerator.create({
+    ...await contentOf(parameters, parameters.issuer.certificate),
+    signingKey: privateKey,
+    signingAlgorithm: signingAlgorithm(privateKey),
+  }, crypto);
+  return certificate.toString("pem") + "\n";
+}
+
+/** What an issuer elsewhere is to sign: the DER of a certificate without its signature (TBSCertificate, RFC 5280 section 4.1). */
+export async function createUnsignedCertificate(
+  parameters: Omit<CertificateParameters, "issuer">,
+  issuer: X509Certificate,
+): Promise<Buffer> {
+  const certificate = await x509.X509CertificateGenerator.create({
+    ...await contentOf(parameters, issuer),
+    signature: new Uint8Array(1),
+    signingAlgorithm: algorithmOf(issuer.publicKey),
+  }, crypto);
+  return unsignedPart(Buffer.from(certificate.rawData));
+}
+
+/** The DER of a certificate without its signature. */
+export function unsignedPart(certificate: Buffer): Buffer {
+  const outer = elementAt(certificate, 0);
+  const inner = elementAt(certificate, outer.content);
+  return certificate.subarray(outer.content, inner.end);
+}
+
+/** Where the content of a DER element begins, and where it ends (X.690 section 8.1). */
+function elementAt(der: Buffer, at: number): { content: number; end: number } {
+  const first = der.readUInt8(at + 1);
+  if (first < 0x80) return { content: at + 2, end: at + 2 + first };
+  const bytes = first & 0x7f;
+  if (bytes === 0 || bytes > 4) throw new X509Error("certificate_invalid", "Cannot read certificate: no DER");
+  const content = at + 2 + bytes;
+  return { content, end: content + der.readUIntBE(at + 2, bytes) };
+}
+
+async function contentOf(
+  parameters: Omit<CertificateParameters, "issuer">,
+  issuer: X509Certificate | null,
+) {
+  const { purpose, commonName, publicKey, notBefore, notAfter, dnsName, uri } = parameters;
   const subject = [{ CN: [commonName] }];
   const names: x509.JsonGeneralNames = [
     ...(dnsName === undefined ? [] : [{ type: "dns" as const, value: dnsName }]),
     ...(uri === undefined ? [] : [{ type: "url" as const, value: uri }]),
   ];
-  const certificate = await x509.X509CertificateGenerator.create({
+  return {
     serialNumber: randomSerial(),
     subject,
-    issuer: issuer.certificate === null
-      ? subject
-      : new x509.X509Certificate(issuer.certificate.raw).subjectName,
+    issuer: issuer === null ? subject : new x509.X509Certificate(issuer.raw).subjectName,
     notBefore,
     notAfter,
     publicKey: await crypto.subtle.importKey("spki", spkiOf(publicKey), importAlgorithm(publicKey), true, [
       "verify",
     ]),
-    signingKey: privateKey,
-    signingAlgorithm: signingAlgorithm(privateKey),
     extensions: [
       ...EXTENSIONS[purpose](),
       new x509.SubjectKeyIdentifierExtension(keyIdentifier(publicKey)),
-      new x509.AuthorityKeyIdentifierExtension(keyIdentifier(issuer.certificate?.publicKey ?? publicKey)),
+      new x509.AuthorityKeyIdentifierExtension(keyIdentifierOf(issuer) ?? keyIdentifier(issuer?.publicKey ?? publicKey)),
       ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
     ],
-  }, crypto);
-  return certificate.toString("pem") + "\n";
+  };
+}
+
+/** The identifier that an issuer says its key has: another program may have made its certificate. */
+function keyIdentifierOf(issuer: X509Certificate | null): string | undefined {
+  if (issuer === null) return undefined;
+  return new x509.X509Certificate(issuer.raw).getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
 }
 
 /** Object identifiers of the purposes that a certificate names; empty when it names none. (Deno's `keyUsage` lacks them.) */
@@ -200,6 +243,12 @@ async function importKeys(pem: string): Promise<CryptoKeyPair> {
       cause,
     });
   }
+}
+
+/** How an issuer whose key we do not have signs. */
+function algorithmOf(key: KeyObject): Algorithm & { hash: string } {
+  const { name, hash } = importAlgorithm(key);
+  return { name, hash };
 }
 
 /** An elliptic curve key signs with the hash of its own strength. */

@@ -57,7 +57,7 @@ export function readAuthority(
   what: string,
   certificates: string,
   privateKey: string,
-  issuer?: Authority,
+  issuer?: X509Certificate,
 ): Authority {
   try {
     const [certificate] = readCertificates(certificates);
@@ -65,7 +65,7 @@ export function readAuthority(
     if (!keyMatches(certificate, key)) {
       throw invalid(what, "key and certificate differ");
     }
-    if (!isIssuedBy(certificate, issuer?.certificate ?? certificate)) {
+    if (!isIssuedBy(certificate, issuer ?? certificate)) {
       throw invalid(what, issuer === undefined ? "it is not a root" : "it is not issued by this root");
     }
     const pem = certificate.toString();
@@ -77,7 +77,7 @@ export function readAuthority(
 }
 
 /** True when an issuing certificate is to be replaced: less than a year left, unless the root ends as soon. */
-export function isIssuingDue(issuing: Authority, root: Authority, now: number): boolean {
+export function isIssuingDue(issuing: Authority, root: Pick<Authority, "certificate">, now: number): boolean {
   const { notAfter } = validity(issuing.certificate);
   return notAfter - now < ISSUING_RENEWAL_MS && notAfter < validity(root.certificate).notAfter;
 }

@@ -6,10 +6,13 @@ import {
   validity,
 } from "../../platform/certificate.ts";
 import type { Log } from "../../platform/log.ts";
-import { createCertificate } from "../../platform/x509.ts";
+import type { Secret } from "../../platform/secret.ts";
+import type { Authorities } from "./authorities.ts";
 import { lifetime } from "./authority.ts";
-import { type CaKeys, openCaFolder } from "./ca_folder.ts";
+import { pemOf } from "./ca_folder.ts";
 import { CaError } from "./errors.ts";
+import { ExternalAuthorities, type ExternalAuthoritiesOptions } from "./external_authorities.ts";
+import { FolderAuthorities } from "./folder_authorities.ts";
 import { type ConnectorIdentity, connectorUri, identityOf } from "./identity.ts";
 import { createServerContext, isContextDue, type ServerContext } from "./server_contexts.ts";
 
@@ -28,7 +31,7 @@ export interface IssuedCertificate {
 
 /** The broker's certificate authority. Dispose it to stop the renewal of the broker's own certificates. */
 export interface Ca extends AsyncDisposable {
-  /** SHA-256 of the root certificate (DER), lower-case hex: goes into enrolment tokens. */
+  /** SHA-256 of the root certificate in use (DER), lower-case hex: goes into enrolment tokens. */
   readonly caFingerprint: string;
   /** Roots that connectors are told to trust, and that the tunnel listener trusts (`ca` of its TLS context), PEM. */
   readonly trustAnchors: string;
@@ -36,8 +39,10 @@ export interface Ca extends AsyncDisposable {
   serverContext(name: string): ServerContext;
   /** Calls `listener` with each context that replaces another; returns the way to stop. */
   onServerContext(listener: (context: ServerContext) => void): () => void;
-  /** Replaces the broker's own certificates that are due; runs hourly by itself. */
-  renewServerContexts(): Promise<void>;
+  /** Calls `listener` when `trustAnchors` are others; returns the way to stop. */
+  onTrustAnchors(listener: () => void): () => void;
+  /** Does what is due: renewals of the broker's own certificates, changes of the authority. Runs each minute by itself. */
+  tend(): Promise<void>;
   /** Signs a certificate for a connector's public key, names and uses as this broker says. */
   issueConnectorCertificate(connectorId: string, publicKey: KeyObject): Promise<IssuedCertificate>;
   /** Reads who holds the leaf that TLS verified. Throws `PeerCertificateError`. */
@@ -50,57 +55,82 @@ export interface CaOptions {
   names: readonly string[];
   /** Lifetime of connectors' certificates, milliseconds; 90 days by default. */
   connectorCertificateMs?: number;
+  /** Encrypts the keys in the data folder; they are plain without it. */
+  key?: Secret | null;
+  /** Time that a new root is announced to connectors before it is used, milliseconds; 180 days by default. */
+  overlapMs?: number;
+  /** Time between looks at what is due, milliseconds; a minute by default. */
+  checkIntervalMs?: number;
+  /** An authority elsewhere; without it the keys are in the data folder. */
+  external?: Omit<ExternalAuthoritiesOptions, "clock">;
   log: Log;
   clock?: { now(): number };
 }
 
 /** Lifetime of a connector's certificate unless told otherwise. */
 export const CONNECTOR_CERTIFICATE_MS = 90 * 86_400_000;
+/** How long a new root is announced unless told otherwise: who has not been here for so long must register again. */
+export const OVERLAP_MS = 180 * 86_400_000;
 
-const RENEWAL_CHECK_MS = 3_600_000;
+const CHECK_INTERVAL_MS = 60_000;
 
-/** Opens the authority in `dataDir`/ca, made at the first start. Throws `CaError`. */
+/** Opens the authority in `dataDir`/ca, made at the first start, or the one elsewhere. Throws `CaError`, `CaKeyError`. */
 export async function openCa(dataDir: string, options: CaOptions): Promise<Ca> {
-  const { clock = Date, connectorCertificateMs = CONNECTOR_CERTIFICATE_MS } = options;
-  const now = clock.now();
-  const keys = await openCaFolder(dataDir, now);
-  if (validity(keys.root.certificate).notAfter <= now || validity(keys.issuing.certificate).notAfter <= now) {
-    throw new CaError("ca_expired", `Cannot use the certificate authority in "${dataDir}": it has expired`);
-  }
-  const ca = new FileCa(keys, { ...options, clock, connectorCertificateMs });
-  await ca.renewServerContexts();
-  ca.start();
+  const {
+    log,
+    clock = Date,
+    key = null,
+    overlapMs = OVERLAP_MS,
+    connectorCertificateMs = CONNECTOR_CERTIFICATE_MS,
+    checkIntervalMs = CHECK_INTERVAL_MS,
+    external,
+  } = options;
+  const authorities = external === undefined
+    ? await FolderAuthorities.open({ dataDir, key, overlapMs, log, clock })
+    : await ExternalAuthorities.open({ ...external, clock });
+  const ca = new BrokerCa(authorities, { names: options.names, log, clock, connectorCertificateMs });
+  await ca.tend();
+  ca.start(checkIntervalMs);
   return ca;
 }
 
-class FileCa implements Ca {
-  readonly caFingerprint: string;
-  readonly trustAnchors: string;
-  readonly #keys: CaKeys;
-  readonly #names: readonly string[];
-  readonly #log: Log;
-  readonly #clock: { now(): number };
-  readonly #connectorCertificateMs: number;
-  readonly #contexts = new Map<string, ServerContext>();
-  readonly #listeners = new Set<(context: ServerContext) => void>();
-  #timer: ReturnType<typeof setInterval> | undefined;
+interface Parts {
+  names: readonly string[];
+  log: Log;
+  clock: { now(): number };
+  connectorCertificateMs: number;
+}
 
-  constructor(keys: CaKeys, { names, log, clock, connectorCertificateMs }: Required<CaOptions>) {
-    this.#connectorCertificateMs = connectorCertificateMs;
-    this.#keys = keys;
-    this.#names = names.map((name) => name.toLowerCase());
-    this.#log = log;
-    this.#clock = clock;
-    this.caFingerprint = certificateFingerprint(keys.root.certificate);
-    this.trustAnchors = keys.root.pem;
+class BrokerCa implements Ca {
+  readonly #authorities: Authorities;
+  readonly #parts: Parts;
+  readonly #names: readonly string[];
+  readonly #contexts = new Map<string, ServerContext>();
+  readonly #contextListeners = new Set<(context: ServerContext) => void>();
+  readonly #trustListeners = new Set<() => void>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #tending: Promise<void> | null = null;
+
+  constructor(authorities: Authorities, parts: Parts) {
+    this.#authorities = authorities;
+    this.#parts = parts;
+    this.#names = parts.names.map((name) => name.toLowerCase());
   }
 
-  start(): void {
+  get caFingerprint(): string {
+    return certificateFingerprint(this.#authorities.state.root);
+  }
+
+  get trustAnchors(): string {
+    return this.#authorities.state.anchors.map(pemOf).join("");
+  }
+
+  start(intervalMs: number): void {
     this.#timer = setInterval(() => {
-      this.renewServerContexts().catch((error) => {
-        this.#log.error("Cannot renew the broker's own certificates", { error: String(error) });
+      this.tend().catch((error) => {
+        this.#parts.log.error("Cannot tend the certificate authority", { error: String(error) });
       });
-    }, RENEWAL_CHECK_MS);
+    }, intervalMs);
     this.#timer.unref();
   }
 
@@ -113,39 +143,58 @@ class FileCa implements Ca {
   }
 
   onServerContext(listener: (context: ServerContext) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.#contextListeners.add(listener);
+    return () => this.#contextListeners.delete(listener);
   }
 
-  async renewServerContexts(): Promise<void> {
-    const { root, issuing } = this.#keys;
+  onTrustAnchors(listener: () => void): () => void {
+    this.#trustListeners.add(listener);
+    return () => this.#trustListeners.delete(listener);
+  }
+
+  async tend(): Promise<void> {
+    this.#tending ??= this.#tend().finally(() => this.#tending = null);
+    await this.#tending;
+  }
+
+  async #tend(): Promise<void> {
+    const anchors = this.trustAnchors;
+    const { issuing } = this.#authorities.state;
+    await this.#authorities.tend();
+    // Whom we trust first: connectors must know a root before a certificate of ours is from it.
+    if (this.trustAnchors !== anchors) { for (const listener of this.#trustListeners) listener(); }
+    await this.#renewContexts(this.#authorities.state.issuing.raw.equals(issuing.raw));
+  }
+
+  async #renewContexts(isSameIssuer: boolean): Promise<void> {
+    const { log, clock } = this.#parts;
     for (const name of this.#names) {
       const before = this.#contexts.get(name);
-      if (before !== undefined && !isContextDue(before, this.#clock.now())) continue;
-      const context = await createServerContext(name, issuing, root, this.#clock.now());
+      if (before !== undefined && isSameIssuer && !isContextDue(before, clock.now())) continue;
+      const context = await createServerContext(name, this.#authorities, clock.now());
       this.#contexts.set(name, context);
       if (before === undefined) continue;
-      this.#log.info("Renewed a certificate of the broker", {
+      log.info("Renewed a certificate of the broker", {
         name,
         notAfter: new Date(context.notAfter).toISOString(),
       });
-      for (const listener of this.#listeners) listener(context);
+      for (const listener of this.#contextListeners) listener(context);
     }
   }
 
   async issueConnectorCertificate(connectorId: string, publicKey: KeyObject): Promise<IssuedCertificate> {
-    const { issuing } = this.#keys;
-    const leaf = await createCertificate({
+    const { clock, connectorCertificateMs } = this.#parts;
+    const { issuing } = this.#authorities.state;
+    const leaf = await this.#authorities.sign({
       purpose: "client",
       commonName: connectorId,
       uri: connectorUri(connectorId),
       publicKey,
-      ...lifetime(this.#clock.now(), this.#connectorCertificateMs),
-      issuer: issuing,
+      ...lifetime(clock.now(), connectorCertificateMs),
     });
     const [certificate] = readCertificates(leaf);
     return {
-      pem: leaf + issuing.pem,
+      pem: leaf + pemOf(issuing),
       serial: certificate.serialNumber.toLowerCase(),
       ...validity(certificate),
       publicKeySha256: publicKeySha256(certificate.publicKey),
@@ -153,12 +202,14 @@ class FileCa implements Ca {
   }
 
   identityOf(leaf: X509Certificate): ConnectorIdentity {
-    const { issuing, former } = this.#keys;
-    return identityOf(leaf, [issuing.certificate, ...former], this.#clock.now());
+    return identityOf(leaf, this.#authorities.state.issuers, this.#parts.clock.now());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
-    this.#listeners.clear();
+    this.#contextListeners.clear();
+    this.#trustListeners.clear();
+    await this.#tending?.catch(() => {});
+    await this.#authorities[Symbol.asyncDispose]();
   }
 }

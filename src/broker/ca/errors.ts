@@ -1,7 +1,16 @@
 import { type ErrorOptions, SallyportError } from "../../platform/error.ts";
 
 /** Codes of `CaError`. */
-export const CA_CODES = ["ca_unreadable", "ca_unwritable", "ca_invalid", "ca_expired"] as const;
+export const CA_CODES = [
+  "ca_unreadable",
+  "ca_unwritable",
+  "ca_invalid",
+  "ca_expired",
+  "ca_busy",
+  "ca_root_key_offline",
+  "ca_roll_over_refused",
+  "ca_sign_failed",
+] as const;
 
 /** One of `CA_CODES`. */
 export type CaCode = (typeof CA_CODES)[number];
@@ -12,6 +21,12 @@ export class CaError extends SallyportError<CaCode> {
     super(code, message, options);
   }
 }
+
+/** Codes of `CaKeyError`. */
+export const CA_KEY_CODES = ["ca_key_missing", "ca_key_wrong", "ca_key_unreadable", "ca_key_weak"] as const;
+
+/** The key that the authority's keys are encrypted with is missing or wrong: a matter of configuration. */
+export class CaKeyError extends SallyportError<(typeof CA_KEY_CODES)[number]> {}
 
 /** Codes of `PeerCertificateError`. */
 export const PEER_CERTIFICATE_CODES = [

@@ -1,6 +1,8 @@
 import { readCertificates, validity } from "../../platform/certificate.ts";
-import { createCertificate, generatePrivateKey } from "../../platform/x509.ts";
-import { type Authority, lifetime, publicKeyOf } from "./authority.ts";
+import { generatePrivateKey } from "../../platform/x509.ts";
+import type { Authorities } from "./authorities.ts";
+import { lifetime, publicKeyOf } from "./authority.ts";
+import { pemOf } from "./ca_folder.ts";
 
 /** Key and certificate of one name of the broker, ready for `tls.createSecureContext`. */
 export interface ServerContext {
@@ -19,21 +21,20 @@ export const SERVER_CERTIFICATE_MS = 90 * 86_400_000;
 /** Makes a key and a certificate for one name. */
 export async function createServerContext(
   name: string,
-  issuing: Authority,
-  root: Authority,
+  authorities: Authorities,
   now: number,
 ): Promise<ServerContext> {
   const key = await generatePrivateKey("p256");
-  const leaf = await createCertificate({
+  const { issuing, root } = authorities.state;
+  const leaf = await authorities.sign({
     purpose: "server",
     commonName: name,
     dnsName: name,
     publicKey: publicKeyOf(key),
     ...lifetime(now, SERVER_CERTIFICATE_MS),
-    issuer: issuing,
   });
   const { notAfter } = validity(readCertificates(leaf)[0]);
-  return { name, key, cert: leaf + issuing.pem + root.pem, notAfter };
+  return { name, key, cert: leaf + pemOf(issuing) + pemOf(root), notAfter };
 }
 
 /** True when a certificate has used up two thirds of its life, or none of it has come yet (the clock went back). */

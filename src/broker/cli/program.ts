@@ -5,6 +5,7 @@ import { addAdminTokenCommands } from "./commands/admin_tokens.ts";
 import { addAppCommands } from "./commands/apps.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addBackupCommands } from "./commands/backup.ts";
+import { addCaCommands } from "./commands/ca.ts";
 import { addConfigCommands, prepareCheckCommand } from "./commands/config.ts";
 import { addConnectorCommands } from "./commands/connectors.ts";
 import { addGroupCommands } from "./commands/groups.ts";
@@ -29,6 +30,7 @@ const COMMANDS = [
   addLogCommands,
   addAuditCommands,
   addAdminTokenCommands,
+  addCaCommands,
   addBackupCommands,
 ];
 

@@ -16,14 +16,19 @@ export function addInitCommand(program: Command, context: CliContext): void {
   }))
     .option("--json", "print JSON")
     .action(async ({ json, ...location }: LocationOptions & { json?: boolean }) => {
-      const { dataDir, tunnelName, enrolName } = await localConfiguration(location, context);
+      const { dataDir, tunnelName, enrolName, caKeyFile } = await localConfiguration(location, context);
       const { dataFolder } = await import("../../data_folder.ts");
       const { openStore } = await import("../../store/sqlite.ts");
       const { openCa } = await import("../../ca/ca.ts");
+      const { readCaKey } = await import("../../ca/ca_key.ts");
       const { ensureFirstAdminToken } = await import("../../admin/first_token.ts");
       const folder = dataFolder(dataDir);
       await using store = await openStore({ path: folder.store });
-      await using ca = await openCa(dataDir, { names: [tunnelName, enrolName], log: silentLog });
+      await using ca = await openCa(dataDir, {
+        names: [tunnelName, enrolName],
+        key: await readCaKey(caKeyFile, context.env),
+        log: silentLog,
+      });
       const tokenMade = await ensureFirstAdminToken(store, folder.adminToken, silentLog);
       const { caFingerprint } = ca;
       const made = { dataDir, caFingerprint, adminTokenFile: folder.adminToken, adminTokenMade: tokenMade };

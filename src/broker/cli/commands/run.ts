@@ -21,7 +21,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
       const stop = () => controller.abort();
       for (const signal of SIGNALS) process.once(signal, stop);
       try {
-        await runBroker(config, { json: json ?? false, signal: controller.signal });
+        await runBroker(config, { json: json ?? false, signal: controller.signal, env: context.env });
       } finally {
         for (const signal of SIGNALS) process.off(signal, stop);
       }

@@ -92,15 +92,15 @@ test("certificate authority: server certificates are replaced after two thirds o
   const stop = ca.onServerContext(({ name }) => told.push(name));
   const before = ca.serverContext("tunnel.test");
   now = START + 59 * DAY_MS;
-  await ca.renewServerContexts();
+  await ca.tend();
   assert.deepEqual(told, []);
   now = START + 61 * DAY_MS;
-  await ca.renewServerContexts();
+  await ca.tend();
   assert.deepEqual(told, NAMES);
   assert.equal(ca.serverContext("tunnel.test").notAfter, before.notAfter + 61 * DAY_MS);
   stop();
   now = START + 200 * DAY_MS;
-  await ca.renewServerContexts();
+  await ca.tend();
   assert.deepEqual(told, NAMES);
 });
 

@@ -1,0 +1,144 @@
+import { open, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { X509Certificate } from "node:crypto";
+import { certificateFingerprint, validity } from "../../platform/certificate.ts";
+import type { Environment } from "../../platform/configuration.ts";
+import type { Secret } from "../../platform/secret.ts";
+import { readCaKey } from "../ca/ca_key.ts";
+import { CaFolder, ISSUING, NEXT, NEXT_ROOT_KEY, ROOT_KEY } from "../ca/ca_folder.ts";
+import { CaError } from "../ca/errors.ts";
+import {
+  beginRollOver,
+  changing,
+  dropRoot,
+  finishRollOver,
+  importRootKey,
+  renewIssuing,
+} from "../ca/roll_over.ts";
+import { isSealed, openKey } from "../ca/sealed_key.ts";
+import { CommandError } from "./errors.ts";
+
+/** An authority's files, and what opens them. */
+export interface CaFiles {
+  folder: CaFolder;
+  dataDir: string;
+  key: Secret | null;
+  env: Environment;
+}
+
+/** What `ca show` prints. */
+export interface ShownCa {
+  roots: { fingerprint: string; state: "in use" | "next" | "former"; notAfter: string }[];
+  issuing: { fingerprint: string; notAfter: string };
+  rootKey: "in the data folder" | "offline";
+  encrypted: boolean;
+}
+
+/** The files of an authority that is there already. Throws `ca_unreadable` where there is none. */
+export async function openCaFiles(dataDir: string, keyFile: string, env: Environment): Promise<CaFiles> {
+  const folder = new CaFolder(dataDir, await readCaKey(keyFile, env));
+  if (!await stat(folder.path).then(() => true, () => false)) {
+    throw new CaError("ca_unreadable", `Cannot read "${folder.path}": there is no certificate authority yet`);
+  }
+  return { folder, dataDir, key: await readCaKey(keyFile, env), env };
+}
+
+/** Looks at an authority. */
+export async function showCa({ folder }: CaFiles): Promise<ShownCa> {
+  const { root, roots, issuing, next, rootKey } = await folder.read(Date.now());
+  const shown = (one: X509Certificate) => ({
+    fingerprint: certificateFingerprint(one),
+    notAfter: new Date(validity(one).notAfter).toISOString(),
+  });
+  return {
+    roots: roots.map((one) => ({
+      ...shown(one),
+      state: one === root ? "in use" : one === next?.root ? "next" : "former",
+    })),
+    issuing: shown(issuing.certificate),
+    rootKey: rootKey === null ? "offline" : "in the data folder",
+    encrypted: isSealed(await readFile(join(folder.path, ISSUING), "utf8")),
+  };
+}
+
+/** Replaces the issuing certificate. */
+export async function renewIssuingNow(files: CaFiles): Promise<ShownCa> {
+  return await change(files, (now) => renewIssuing(files.folder, now));
+}
+
+/** Makes and announces the next root. */
+export async function beginRollOverNow(files: CaFiles): Promise<ShownCa> {
+  return await change(files, (now) => beginRollOver(files.folder, now));
+}
+
+/** Lets the next root take over. */
+export async function finishRollOverNow(files: CaFiles): Promise<ShownCa> {
+  return await change(files, (now) => finishRollOver(files.folder, now));
+}
+
+/** Drops a root that is not in use. */
+export async function dropRootNow(files: CaFiles, fingerprint: string): Promise<ShownCa> {
+  return await change(files, (now) => dropRoot(files.folder, fingerprint, now));
+}
+
+/** Copies the root's key, as it lies there, to a new file (0600); on request removes it. Throws `backup_failed`. */
+export async function exportRootKey({ folder }: CaFiles, to: string, remove: boolean): Promise<void> {
+  await changing(folder, async () => {
+    const { rootKey } = await folder.read(Date.now());
+    if (rootKey === null) {
+      throw new CaError("ca_root_key_offline", "Cannot export the root's key: it is not in the data folder");
+    }
+    const text = await readFile(join(folder.path, ROOT_KEY), "utf8");
+    try {
+      await using file = await open(to, "wx", 0o600);
+      await file.writeFile(text);
+      await file.sync();
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new CommandError("backup_failed", `Cannot write "${to}": ${why}`, { cause });
+    }
+    if (remove) await folder.removeRootKey();
+  });
+}
+
+/** Takes an exported root key back. */
+export async function importRootKeyFrom(files: CaFiles, from: string): Promise<ShownCa> {
+  const text = await readFile(from, "utf8").catch((cause: Error) => {
+    throw new CaError("ca_unreadable", `Cannot read "${from}": ${cause.message}`, { cause });
+  });
+  return await change(files, (now) => importRootKey(files.folder, openKey(text, files.key, from), now));
+}
+
+/** Encrypts all keys with another key; a run that was cut short is finished by the next one. */
+export async function rekey(files: CaFiles, keyFile: string): Promise<ShownCa> {
+  const { folder, dataDir, key, env } = files;
+  const nextKey = await readCaKey(keyFile, env);
+  const next = new CaFolder(dataDir, nextKey);
+  await changing(folder, async () => {
+    const opened: [name: string, content: string][] = [];
+    for (const name of [ROOT_KEY, NEXT_ROOT_KEY, NEXT, ISSUING]) {
+      const path = join(folder.path, name);
+      if (!await stat(path).then(() => true, () => false)) continue;
+      opened.push([name, openWithEither(await readFile(path, "utf8"), [key, nextKey], path)]);
+    }
+    for (const [name, content] of opened) await next.write(name, content);
+  });
+  return await showCa({ ...files, folder: next });
+}
+
+function openWithEither(text: string, [first, second]: (Secret | null)[], path: string): string {
+  try {
+    return openKey(text, first ?? null, path);
+  } catch (error) {
+    try {
+      return openKey(text, second ?? null, path);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+async function change(files: CaFiles, work: (now: number) => Promise<void>): Promise<ShownCa> {
+  await changing(files.folder, () => work(Date.now()));
+  return await showCa(files);
+}

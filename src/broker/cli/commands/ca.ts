@@ -1,0 +1,146 @@
+import type { Command } from "commander";
+import { addCommand, addLocation, type CommandText } from "../command.ts";
+import { localConfiguration, type LocationOptions } from "../configuration.ts";
+import { type Answer, type CliContext, printAnswer } from "../context.ts";
+import { UsageError } from "../errors.ts";
+import { facts } from "../table.ts";
+
+type Work = typeof import("../ca.ts");
+type Options = LocationOptions & { json?: boolean };
+
+/** `ca ...`: they work on the files themselves, so they need no token; a running broker follows within a minute. */
+export function addCaCommands(program: Command, context: CliContext): void {
+  const ca = program.command("ca").description("the certificate authority in the data folder");
+
+  add(ca, context, {
+    usage: "show",
+    about: "show roots, issuing certificate, roll-over and how the keys are kept",
+    example: "sallyport-broker ca show",
+  }, async (work, open) => {
+    const shown = await work.showCa(await open());
+    const roots = shown.roots.map(({ fingerprint, state, notAfter }) =>
+      [`root (${state})`, `${fingerprint}, until ${notAfter}`] as [string, string]
+    );
+    const text = facts([
+      ...roots,
+      ["issuing certificate", `${shown.issuing.fingerprint}, until ${shown.issuing.notAfter}`],
+      ["root key", shown.rootKey],
+      ["keys at rest", shown.encrypted ? "encrypted" : "plain: see caKeyFile"],
+    ]);
+    return { json: shown, text };
+  });
+
+  add(
+    ca,
+    context,
+    {
+      usage: "renew-issuing",
+      about: "replace the issuing certificate now (the broker does so by itself a year before its end)",
+      example: "sallyport-broker ca renew-issuing",
+    },
+    async (work, open) =>
+      done(await work.renewIssuingNow(await open()), "The issuing certificate is renewed."),
+  );
+
+  add(ca, context, {
+    usage: "roll-over",
+    about: "make the next root and announce it to connectors; it takes over after caOverlapMs",
+    example: "sallyport-broker ca roll-over",
+  }, async (work, open) => {
+    const text = "The next root is made; connectors that are connected learn it within a minute.";
+    return done(await work.beginRollOverNow(await open()), text);
+  });
+
+  add(ca, context, {
+    usage: "finish-roll-over",
+    about: "let the next root take over now; connectors that have not learned it must register again",
+    example: "sallyport-broker ca finish-roll-over",
+  }, async (work, open) => {
+    const text = "The next root has taken over. Tokens made before this must be made again.";
+    return done(await work.finishRollOverNow(await open()), text);
+  });
+
+  add(
+    ca,
+    context,
+    {
+      usage: "drop-root <fingerprint>",
+      about: "trust a root no longer that is not in use; what it signed is refused from now on",
+      example: "sallyport-broker ca drop-root 3f0a...",
+    },
+    async (work, open, fingerprint) =>
+      done(await work.dropRootNow(await open(), fingerprint!.toLowerCase()), "The root is dropped."),
+  );
+
+  add(
+    ca,
+    context,
+    {
+      usage: "export-root-key <file>",
+      about: "copy the root's key, encrypted as it is, into a new file",
+      example: "sallyport-broker ca export-root-key /media/safe/root.key.pem --remove",
+    },
+    async (work, open, file, { remove }: Options & { remove?: boolean }) => {
+      const isGone = remove ?? false;
+      await work.exportRootKey(await open(), file!, isGone);
+      const text = `The root's key is in "${file}"${isGone ? ", and no longer in the data folder" : ""}.`;
+      return { json: { file, removed: isGone }, text };
+    },
+  ).option("--remove", "remove it from the data folder: renew-issuing then needs import-root-key");
+
+  add(
+    ca,
+    context,
+    {
+      usage: "import-root-key <file>",
+      about: "take the root's key back that export-root-key has written",
+      example: "sallyport-broker ca import-root-key /media/safe/root.key.pem",
+    },
+    async (work, open, file) =>
+      done(await work.importRootKeyFrom(await open(), file!), "The root's key is in the data folder."),
+  );
+
+  add(
+    ca,
+    context,
+    {
+      usage: "rekey <file>",
+      about: "encrypt the keys with the key in another file; the broker must be stopped",
+      example: "sallyport-broker ca rekey /run/secrets/new-ca-key",
+    },
+    async (work, open, file) =>
+      done(await work.rekey(await open(), file!), `The keys are encrypted with the key in "${file}".`),
+  );
+}
+
+function add<Given extends Options>(
+  parent: Command,
+  context: CliContext,
+  text: CommandText,
+  run: (
+    work: Work,
+    open: () => ReturnType<Work["openCaFiles"]>,
+    argument: string | undefined,
+    options: Given,
+  ) => Promise<Answer>,
+): Command {
+  return addLocation(addCommand(parent, text)).option("--json", "print JSON").action(
+    async (...given: unknown[]) => {
+      const { json = false, ...options } = given.at(-2) as Given;
+      const work = await import("../ca.ts");
+      const open = async () => {
+        const { dataDir, caKeyFile, caSignCommand } = await localConfiguration(options, context);
+        if (caSignCommand.length > 0) {
+          throw new UsageError("usage_invalid", "Cannot change the CA: it is elsewhere, see caSignCommand");
+        }
+        return await work.openCaFiles(dataDir, caKeyFile, context.env);
+      };
+      const argument = given.length > 2 ? given[0] as string : undefined;
+      printAnswer(context, await run(work, open, argument, options as Given), json);
+    },
+  );
+}
+
+function done(json: object, text: string): Answer {
+  return { json, text };
+}
