@@ -10,6 +10,7 @@ import { hostname, release, type } from "node:os";
 import { readCertificates } from "../platform/certificate.ts";
 import { createLogging } from "../platform/logging.ts";
 import type { LogLevel } from "../platform/log.ts";
+import type { Secret } from "../platform/secret.ts";
 import { PROBE_CAPABILITY } from "../protocol/probe.ts";
 import { VERSION } from "../platform/version.ts";
 import { formatHostPort } from "../protocol/address.ts";
@@ -18,10 +19,11 @@ import { OLDEST_PROTOCOL_REVISION, PROTOCOL_REVISION } from "../protocol/message
 import { CreditBudget } from "../tunnel/credit_budget.ts";
 import type { Fields } from "../tunnel/control_channel.ts";
 import { AllowList } from "./backend/allow_list.ts";
-import { createBackends } from "./backend/backends.ts";
 import { ClientCertificates } from "./backend/client_certificates.ts";
+import { createBackends } from "./backend/backends.ts";
 import { Comeback } from "./comeback.ts";
 import type { ConnectorConfiguration } from "./config.ts";
+import { ensureRegistered } from "./first_registration.ts";
 import { type Identity, loadIdentity } from "./identity/identity.ts";
 import { checkTrust, saveTrust } from "./identity/trust.ts";
 import { lockState } from "./identity/state_lock.ts";
@@ -38,6 +40,8 @@ export interface RunOptions {
   /** One JSON line on standard output once the first tunnel is ready. */
   json: boolean;
   signal: AbortSignal;
+  /** The enrolment token for a host that is not registered; null where there is none. */
+  token?: () => Promise<Secret | null>;
   /** Another clock for renewals, and who is told of their steps: for tests that end the process at one of them. */
   renewal?: Pick<RenewerOptions, "now" | "onStep">;
 }
@@ -49,7 +53,7 @@ const LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(["debug", "info", "warn",
 /** Runs a connector until the signal is aborted and all is stopped. */
 export async function runConnector(
   config: ConnectorConfiguration,
-  { json, signal, renewal = {} }: RunOptions,
+  { json, signal, token = () => Promise.resolve(null), renewal = {} }: RunOptions,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const logging = createLogging({
@@ -60,6 +64,7 @@ export async function runConnector(
   stack.defer(() => logging.flush());
   const { log } = logging;
 
+  await ensureRegistered(config, { token, log, signal });
   stack.use(lockState(config.stateDir));
   let identity = await loadIdentity(config.stateDir).catch((error: { code?: string }) => {
     if (error.code !== "certificate_expired") throw error;
