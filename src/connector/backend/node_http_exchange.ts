@@ -6,6 +6,7 @@ import { BackendError } from "./errors.ts";
 import { framedHeaders } from "./node_http_head.ts";
 import { nodeHttpError } from "./node_http_error.ts";
 import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest, HeaderList } from "./port.ts";
+import { SMALL_BYTES, SmallPieces } from "./small_pieces.ts";
 
 /**
  * `queued`: no byte has left. `sent`: on a connection. `answered`: the final head came. `switched`: it was a 101 that we
@@ -38,6 +39,9 @@ export class NodeHttpExchange implements BackendExchange {
   #timer: NodeJS.Timeout | null = null;
   #paused = false;
   #bodyEnded = false;
+  /** Pieces of the body that wait for the one that is leaving: a backend that stalls would have them pile up. */
+  readonly #small = new SmallPieces();
+  #smallLeaving = false;
   /** A failure not told yet. */
   #failure: BackendFailure | null = null;
 
@@ -74,12 +78,34 @@ export class NodeHttpExchange implements BackendExchange {
   write(chunk: Uint8Array): boolean {
     if (this.#socket !== null) return this.#state === "over" || this.#socket.write(chunk);
     if (this.#state === "over" || this.#bodyEnded) return true;
-    return this.#request!.write(chunk);
+    const request = this.#request!;
+    if (chunk.length > SMALL_BYTES) {
+      this.#writeSmall();
+      return request.write(chunk);
+    }
+    const full = this.#small.add(chunk);
+    if (full !== null) request.write(full);
+    // The first small piece leaves at once, the others when it has left.
+    if (!this.#smallLeaving) this.#writeSmall();
+    return !request.writableNeedDrain;
   }
+
+  #writeSmall(): void {
+    const pieces = this.#small.take();
+    if (pieces === null) return;
+    this.#smallLeaving = true;
+    this.#request!.write(pieces, this.#smallLeft);
+  }
+
+  readonly #smallLeft = (): void => {
+    this.#smallLeaving = false;
+    if (this.#state !== "over" && !this.#bodyEnded) this.#writeSmall();
+  };
 
   end(trailers?: HeaderList): void {
     if (this.#socket !== null) return void this.#socket.end();
     if (this.#state === "over" || this.#bodyEnded) return;
+    this.#writeSmall();
     this.#bodyEnded = true;
     if (trailers !== undefined && trailers.length > 0) {
       try {
