@@ -137,6 +137,16 @@ export const BROKER_CONFIGURATION = defineConfiguration({
       example:
         '[{"hosts":["*.example.com"],"certFile":"/etc/ssl/example.pem","keyFile":"/etc/ssl/example.key"}]',
     },
+    inactiveAfterMs: {
+      type: integer(1_000, 86_400_000),
+      default: 60_000,
+      describe: "Time without a tunnel after which a connector is shown as inactive",
+    },
+    removeInactiveAfterMs: {
+      type: integer(0, 3_650 * 86_400_000),
+      default: 10 * 86_400_000,
+      describe: "Time without a tunnel, while a broker runs, after which a connector is removed; 0: never",
+    },
     trustedProxies: {
       type: cidrList(),
       default: [],

@@ -44,6 +44,7 @@ import type { ConnectionTarget } from "./listener/handlers.ts";
 import { createOnePort } from "./listener/one_port.ts";
 import { createPlain } from "./listener/plain.ts";
 import { createPublicTls } from "./listener/public_tls.ts";
+import { InactiveConnectors } from "./inactive_connectors.ts";
 import { liveConnectors } from "./live_connectors.ts";
 import { DataPlaneCounters } from "./metrics/counters.ts";
 import { createMetrics } from "./metrics/prometheus.ts";
@@ -265,9 +266,19 @@ export async function runBroker(
     publicAddress = formatHostPort({ host: reachable(dialled.address), port: dialled.port });
   }
 
+  stack.use(
+    new InactiveConnectors({
+      store,
+      connected: () => [...tunnels.all()].map(({ connectorId }) => connectorId),
+      removeAfterMs: config.removeInactiveAfterMs,
+      log,
+    }),
+  );
+
   const admin = await serveAdmin(
     createAdminApp({
       store,
+      inactiveAfterMs: config.inactiveAfterMs,
       live: liveConnectors(tunnels, () => state),
       metrics: createMetrics({
         counters,

@@ -22,6 +22,8 @@ export interface AdminDeps {
   metrics: Metrics;
   tokenFacts: TokenFacts;
   clock: { now(): Timestamp };
+  /** Milliseconds without a tunnel after which a connector counts as inactive. */
+  inactiveAfterMs?: number;
   log: Log;
 }
 

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import type { ConnectorRecord } from "../model.ts";
 import type { Database, Queries } from "./database.ts";
 import { checkVersion, notFound } from "./errors.ts";
@@ -7,12 +8,20 @@ import type { Store } from "./port.ts";
 import { nextVersion, toRecord } from "./record.ts";
 import type { ConnectorTable } from "./schema.ts";
 
+/** How many absent connectors are named at a time. */
+const MOST_ABSENT = 100;
+
 /** The store's calls for connectors that exist. */
 export function connectorCalls(
   database: Database,
 ): Pick<
   Store,
-  "listConnectors" | "getConnector" | "updateConnector" | "deleteConnector" | "noteConnectorSeen"
+  | "listConnectors"
+  | "getConnector"
+  | "updateConnector"
+  | "deleteConnector"
+  | "noteAbsence"
+  | "noteConnectorSeen"
 > {
   return {
     listConnectors: (query) =>
@@ -57,6 +66,20 @@ export function connectorCalls(
         await db.deleteFrom("connectors").where("id", "=", id).execute();
         await audit(actor, "connector.delete", id, { machineName: row.machine_name, groupId: row.group_id });
         notify({ kind: "connector", id, what: "deleted" });
+      }),
+
+    noteAbsence: (connected, ms, limitMs) =>
+      database.note(async (db) => {
+        const isConnected = sql<boolean>`id IN (SELECT value FROM json_each(${JSON.stringify(connected)}))`;
+        await db.updateTable("connectors").set({ absent_ms: 0 })
+          .where("absent_ms", ">", 0).where(isConnected).execute();
+        await db.updateTable("connectors").set(({ eb }) => ({
+          absent_ms: eb("absent_ms", "+", Math.round(ms)),
+        }))
+          .where(({ not }) => not(isConnected)).execute();
+        const absent = await db.selectFrom("connectors").select("id").where("absent_ms", ">=", limitMs)
+          .orderBy("id").limit(MOST_ABSENT).execute();
+        return absent.map(({ id }) => id);
       }),
 
     noteConnectorSeen: (id, seen) =>

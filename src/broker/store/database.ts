@@ -92,12 +92,12 @@ export class Database {
   }
 
   /** A change that a loss of power may undo until the next `write`; it spares the wait for the disk. */
-  async note(body: (db: Queries) => Promise<void>): Promise<void> {
+  async note<T>(body: (db: Queries) => Promise<T>): Promise<T> {
     this.#checkOpen();
-    await this.#writer.connection().execute(async (connection) => {
+    return await this.#writer.connection().execute(async (connection) => {
       await sql`PRAGMA synchronous = NORMAL`.execute(connection);
       try {
-        await connection.transaction().execute(body);
+        return await connection.transaction().execute(body);
       } finally {
         await sql`PRAGMA synchronous = FULL`.execute(connection);
       }

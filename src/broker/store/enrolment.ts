@@ -126,6 +126,7 @@ export function enrolmentCalls(
           external_ip: connector.externalIp,
           enabled: 1,
           last_seen_at: null,
+          absent_ms: 0,
           certificate_serial: "",
           certificate_not_after: 0,
           public_key_sha256: connector.publicKeySha256,

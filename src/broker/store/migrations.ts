@@ -86,4 +86,9 @@ export const MIGRATIONS: readonly Migration[] = [
       `ALTER TABLE enrolment_tokens ADD COLUMN connector_id TEXT`,
     ],
   },
+  {
+    id: 4,
+    name: "how long connectors were away",
+    statements: [`ALTER TABLE connectors ADD COLUMN absent_ms INTEGER NOT NULL DEFAULT 0`],
+  },
 ];

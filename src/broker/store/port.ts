@@ -101,6 +101,11 @@ export interface Store {
   ): Promise<ConnectorRecord>;
   deleteConnector(actor: Actor, id: string, expectedVersion?: number): Promise<void>;
   /**
+   * Adds `ms` to the absence of all connectors but those in `connected`, whose absence ends; not audited. Gives the ids of
+   * some that have been absent for `limitMs` or more in all.
+   */
+  noteAbsence(connected: readonly string[], ms: number, limitMs: number): Promise<string[]>;
+  /**
    * Notes facts of a tunnel; not audited, does not change `version`. Survives the end of the process at once, a loss
    * of power only after the next change.
    */

@@ -59,6 +59,8 @@ export interface ConnectorTable extends RecordColumns {
   certificate_serial: string;
   certificate_not_after: number;
   public_key_sha256: string;
+  /** Milliseconds without a tunnel while a broker ran, since its last one. */
+  absent_ms: number;
   /** Token it enrolled with; the token may be gone. */
   enrolment_token_id: string;
 }

@@ -109,6 +109,7 @@ async function describe(deps: AdminDeps, connectors: readonly ConnectorRecord[])
       tunnels: deps.live.tunnels(connector.id),
       settings,
       now,
+      inactiveAfterMs: deps.inactiveAfterMs ?? 60_000,
     })
   );
 }

@@ -3,12 +3,9 @@ import type { ConnectorRecord, Group, Settings, Timestamp } from "../../model.ts
 import type { LiveTunnel } from "../live.ts";
 import { idText, moment, recordShape, toMoment, toMomentOrNull, toRecord } from "./record.ts";
 
-/** Milliseconds without a tunnel after which a connector counts as inactive. */
-export const INACTIVE_AFTER_MS = 60_000;
-
 const status = z.enum(["active", "inactive", "pending", "disabled"]).openapi({
   description:
-    "active: has a tunnel, or had one within the last 60 s; inactive: has had none for longer; pending: enrolled, " +
+    "active: has a tunnel, or had one lately (inactiveAfterMs); inactive: has had none for longer; pending: enrolled, " +
     "never connected; disabled: an administrator has shut it out.",
 });
 
@@ -62,6 +59,8 @@ export interface ConnectorFacts {
   tunnels: readonly LiveTunnel[];
   settings: Settings;
   now: Timestamp;
+  /** Milliseconds without a tunnel after which it counts as inactive. */
+  inactiveAfterMs: number;
 }
 
 /** Writes a connector. */
@@ -91,11 +90,11 @@ export function toConnector(facts: ConnectorFacts): z.infer<typeof connectorSche
   };
 }
 
-function statusOf({ connector, tunnels, now }: ConnectorFacts): z.infer<typeof status> {
+function statusOf({ connector, tunnels, now, inactiveAfterMs }: ConnectorFacts): z.infer<typeof status> {
   if (!connector.enabled) return "disabled";
   if (tunnels.length > 0) return "active";
   if (connector.lastSeenAt === null) return "pending";
-  return now - connector.lastSeenAt < INACTIVE_AFTER_MS ? "active" : "inactive";
+  return now - connector.lastSeenAt < inactiveAfterMs ? "active" : "inactive";
 }
 
 function toTunnel(tunnel: LiveTunnel): z.infer<typeof tunnelSchema> {
