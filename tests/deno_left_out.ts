@@ -74,6 +74,12 @@ export const DENO_LEFT_OUT: readonly LeftOut[] = [
     reason: "the test's own backends: Deno's HTTP/2 server does not end a stream that was reset",
   },
   {
+    file: "tests/system/trailers.test.ts",
+    reason:
+      "the test's own users: Deno's HTTP/2 client fails its first trailers; with the test on Node, connectors on " +
+      "Deno pass",
+  },
+  {
     file: "tests/system/grpc.test.ts",
     reason:
       "the test's own servers and users, of grpc-js: they do not get along with Deno's HTTP/2; with the test on " +

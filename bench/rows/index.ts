@@ -1,6 +1,7 @@
 import type { Row } from "../row.ts";
 import { download, downloads8, upload } from "./bulk.ts";
 import { delay } from "./delay.ts";
+import { grpc } from "./grpc.ts";
 import { million } from "./million.ts";
 import { narrow } from "./narrow.ts";
 import { middle, small } from "./requests.ts";
@@ -16,6 +17,7 @@ export const ROWS: readonly Row[] = [
   downloads8,
   upload,
   websocket,
+  grpc,
   delay,
   narrow,
   stalled,
