@@ -14,6 +14,7 @@ export const INGRESS_CODES = [
   "no_app",
   "method_not_allowed",
   "request_timeout",
+  "user_idle",
   "too_large",
   "uri_too_long",
   "expectation_failed",
@@ -63,6 +64,11 @@ export const ERROR_TEXTS: Readonly<Record<IngressCode, ErrorText>> = {
     status: 408,
     title: "The request took too long to arrive",
     detail: "The connection went silent before the request was complete.",
+  },
+  user_idle: {
+    status: 408,
+    title: "The request stopped on its way",
+    detail: "It had begun to arrive, then nothing more came for too long.",
   },
   too_large: {
     status: 413,

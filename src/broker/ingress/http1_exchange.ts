@@ -124,8 +124,10 @@ export class Http1Exchange extends IngressExchange implements Flushable {
       this.#req.method!,
     );
     this.noteStatus(status);
+    // Who has stopped in the middle of a request cannot begin another on this connection.
+    const all = code === "user_idle" ? [...headers, "connection", "close"] : headers;
     // A reason that was refused before is still in `res`: it takes another to replace it.
-    this.#res.writeHead(status, STATUS_CODES[status]!, headers as string[]).end(body);
+    this.#res.writeHead(status, STATUS_CODES[status]!, all as string[]).end(body);
   }
 
   protected stopBody(): void {
