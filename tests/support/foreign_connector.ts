@@ -47,7 +47,10 @@ export async function foreignConnector(
     machineName: "foreign",
     os: "none",
     instanceId: "foreign",
-  }, 10_000);
+  }, 10_000).catch((error) => {
+    session.destroy();
+    throw error;
+  });
   return {
     dialled,
     control,

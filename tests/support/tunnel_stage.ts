@@ -38,6 +38,8 @@ export interface ConnectorFacts {
 /** How to start one. */
 export interface StageOptions {
   connectorArgs?: readonly string[];
+  /** Sees each line of the broker's log. */
+  onBrokerLog?: (line: string) => void;
   /** Before the broker starts; gives further arguments for it. */
   prepare?: (stage: TunnelStage) => Promise<readonly string[]>;
 }
@@ -100,6 +102,7 @@ export class TunnelStage implements AsyncDisposable {
         adminListen: `127.0.0.1:${before.listeners.admin.port}`,
       }),
       args: ["--drain-ms", "0", "--log-format", "json", ...this.#brokerArgs],
+      onLog: this.#options.onBrokerLog,
     });
     this.#stack.defer(() => broker.stop());
     this.broker = broker;
