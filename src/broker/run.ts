@@ -32,6 +32,7 @@ import { AppGates } from "./ingress/app_gates.ts";
 import { type Certificates, createCertificates } from "./ingress/certificates.ts";
 import { createClientFacts } from "./ingress/client_facts.ts";
 import { IdleSweep } from "./ingress/idle_sweep.ts";
+import { READ_BEYOND } from "./ingress/head_limits.ts";
 import { createIngress, type IngressDeps, type OwnHosts } from "./ingress/ingress.ts";
 import { createRequestIds } from "./ingress/request_id.ts";
 import { viaNames } from "./ingress/request_marks.ts";
@@ -191,8 +192,12 @@ export async function runBroker(
     retries: new RetryBudget(),
     via: viaNames(ca.caFingerprint),
     idleSweep: stack.use(new IdleSweep()),
+    heads: { maxBytes: config.maxRequestHeadBytes, maxHeaders: config.maxRequestHeaders },
   };
-  const limits = { maxHeaderBytes: config.maxRequestHeadBytes, maxHeaders: config.maxRequestHeaders };
+  const limits = {
+    maxHeaderBytes: config.maxRequestHeadBytes + READ_BEYOND.maxBytes,
+    maxHeaders: config.maxRequestHeaders + READ_BEYOND.maxHeaders,
+  };
   const publicTls = createPublicTls({
     certificates,
     handlers: ingress({

@@ -22,7 +22,12 @@ export async function http2User(
   options: { host?: string; port: number; servername: string; ca: string },
 ): Promise<ClientHttp2Session> {
   const { host = "127.0.0.1", port, servername, ca } = options;
-  const session = connect(`https://${host.includes(":") ? `[${host}]` : host}:${port}`, { servername, ca });
+  const session = connect(`https://${host.includes(":") ? `[${host}]` : host}:${port}`, {
+    servername,
+    ca,
+    // Tests send heads larger than brokers take.
+    maxSendHeaderBlockLength: 1024 * 1024,
+  });
   session.on("error", () => {});
   await once(session, "connect");
   if (!warm) {

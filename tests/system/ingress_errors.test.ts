@@ -168,7 +168,7 @@ const REFUSED: [name: string, bytes: string, status: number][] = [
   ["CONNECT", `CONNECT ${HOST}:443 HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`, 400],
   ["HTTP/2 by word of mouth", `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, 400],
   ["a head too large", `GET / HTTP/1.1\r\nHost: ${HOST}\r\nX: ${LONG}\r\n\r\n`, 431],
-  ["a target too large", `GET /${LONG} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`, 431],
+  ["a target too large", `GET /${LONG} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`, 414],
   ["too many headers", `GET / HTTP/1.1\r\nHost: ${HOST}\r\n${MANY}\r\n`, 431],
 ];
 

@@ -11,6 +11,7 @@ import type { ClientFacts, ConnectionFacts, RequestFacts } from "./client_facts.
 import { errorResponse } from "./error_page.ts";
 import type { IngressCode } from "./error_table.ts";
 import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import { type HeadLimits, headRefusal } from "./head_limits.ts";
 import { Http1Exchange } from "./http1_exchange.ts";
 import { Http2Exchange } from "./http2_exchange.ts";
 import { outgoingHeaders, outgoingHeadersOfStream, outgoingUpgradeHeaders } from "./request_headers.ts";
@@ -38,6 +39,7 @@ export interface IngressDeps extends ExchangeContext {
   clientFacts: ClientFacts;
   requestIds: RequestIds;
   own: OwnHosts;
+  heads: HeadLimits;
   /**
    * True where a client that was given the certificate for the first name may ask for the second on the same connection, as
    * browsers do for names of one certificate (RFC 9113 section 9.1.1). Undefined on a listener without TLS.
@@ -66,7 +68,7 @@ const pages: ErrorPages = (code, requestId, accept, method, maintenance) =>
 
 /** What a listener does with the requests of users: finds the app and starts the exchange. */
 export function createIngress(deps: IngressDeps): IngressHandlers {
-  const { clientFacts, own, requestIds, router } = deps;
+  const { clientFacts, heads, own, requestIds, router } = deps;
   const pace = new Pace(REQUESTS_PER_TURN);
 
   /** Finds the app by one canonical host and path; a code when there is none or the request is not sound. */
@@ -76,6 +78,8 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     rawTarget: string,
     raw: readonly string[],
   ): Admitted | IngressCode {
+    const over = headRefusal(heads, rawTarget, raw);
+    if (over !== undefined) return over;
     let target = rawTarget;
     let hostText = authority;
     if (target.charCodeAt(0) !== 0x2f && target !== "*") {
