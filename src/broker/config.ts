@@ -137,6 +137,12 @@ export const BROKER_CONFIGURATION = defineConfiguration({
       example:
         '[{"hosts":["*.example.com"],"certFile":"/etc/ssl/example.pem","keyFile":"/etc/ssl/example.key"}]',
     },
+    drainDelayMs: {
+      type: integer(0, 600_000),
+      default: 0,
+      describe:
+        "Time for which /readyz says no at shutdown before the listeners close, for a load balancer to see it",
+    },
     inactiveAfterMs: {
       type: integer(1_000, 86_400_000),
       default: 60_000,
@@ -204,6 +210,33 @@ export const BROKER_CONFIGURATION = defineConfiguration({
       default: 120_000,
       describe:
         "Time that a user may neither go on with an upload nor read a response, before the request is ended; 0: no limit",
+    },
+    maxUserConnections: {
+      type: integer(1, 1_000_000),
+      default: 32_768,
+      describe: "Connections of users at a time; further ones are closed (connectors are not counted)",
+    },
+    maxUserConnectionsPerSource: {
+      type: integer(0, 1_000_000),
+      default: 4_096,
+      describe:
+        "Connections at a time from one address, or one /64 of IPv6, other than trustedProxies; 0: no limit",
+    },
+    helloTimeoutMs: {
+      type: integer(100, 60_000),
+      default: 5_000,
+      describe:
+        "Time for the first bytes of a connection (PROXY header, ClientHello), and then for its TLS handshake",
+    },
+    requestHeadTimeoutMs: {
+      type: integer(100, 600_000),
+      default: 20_000,
+      describe: "Time that a user has for a request head, and for the first request of an HTTP/2 connection",
+    },
+    userIdleTimeoutMs: {
+      type: integer(100, 3_600_000),
+      default: 75_000,
+      describe: "A connection of a user without a request for this long is closed",
     },
     exchangeMemoryBytes: {
       type: integer(1_048_576),

@@ -13,6 +13,7 @@ import { createSecureContext } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import { randomUUID } from "node:crypto";
 import type { Environment } from "../platform/configuration.ts";
+import { inheritedSockets } from "../platform/inherited_sockets.ts";
 import { parseListenAddress } from "../platform/listen_address.ts";
 import { createLogging, type Logging } from "../platform/logging.ts";
 import { VERSION } from "../platform/version.ts";
@@ -40,6 +41,7 @@ import { RetryBudget } from "./ingress/retry_budget.ts";
 import { createRouter } from "./ingress/router.ts";
 import { parseCidrList } from "./listener/address.ts";
 import type { Acceptor } from "./listener/acceptor.ts";
+import { ConnectionLimit } from "./listener/connection_limit.ts";
 import { clientAddressOf } from "./listener/client_address.ts";
 import type { ConnectionTarget } from "./listener/handlers.ts";
 import { createOnePort } from "./listener/one_port.ts";
@@ -48,6 +50,7 @@ import { createPublicTls } from "./listener/public_tls.ts";
 import { InactiveConnectors } from "./inactive_connectors.ts";
 import { liveConnectors } from "./live_connectors.ts";
 import { DataPlaneCounters } from "./metrics/counters.ts";
+import type { EndCause } from "./metrics/end_causes.ts";
 import { createMetrics } from "./metrics/prometheus.ts";
 import { Registry } from "./registry/registry.ts";
 import type { Store } from "./store/port.ts";
@@ -194,9 +197,23 @@ export async function runBroker(
     idleSweep: stack.use(new IdleSweep()),
     heads: { maxBytes: config.maxRequestHeadBytes, maxHeaders: config.maxRequestHeaders },
   };
+  const onEnded = (cause: EndCause): void => {
+    counters.ended(cause);
+    if (cause === "tls_handshake") counters.tlsHandshakeFailures += 1;
+  };
+  const connections = new ConnectionLimit({
+    max: config.maxUserConnections,
+    maxPerSource: config.maxUserConnectionsPerSource,
+    exempt: trustedProxies,
+    onEnded,
+  });
   const limits = {
     maxHeaderBytes: config.maxRequestHeadBytes + READ_BEYOND.maxBytes,
     maxHeaders: config.maxRequestHeaders + READ_BEYOND.maxHeaders,
+    headersTimeoutMs: config.requestHeadTimeoutMs,
+    keepAliveTimeoutMs: config.userIdleTimeoutMs,
+    sessionIdleTimeoutMs: config.userIdleTimeoutMs,
+    onEnded,
   };
   const publicTls = createPublicTls({
     certificates,
@@ -210,6 +227,8 @@ export async function runBroker(
     log,
     minVersion: config.tlsMinVersion,
     limits,
+    connections,
+    handshakeTimeoutMs: config.helloTimeoutMs,
   });
   const plainHandlers = ingress({ misdirected: [config.tunnelName, config.enrolName] });
 
@@ -222,33 +241,44 @@ export async function runBroker(
     if (name === config.tunnelName) return tunnelServer.server;
     return name === config.enrolName ? publicTls : undefined;
   };
-  const listenAt = (text: string) => {
+  const inherited = inheritedSockets(env, process.pid);
+  const onAccepted = (): void => void (counters.ingressConnections += 1);
+  const listenAt = (name: string, text: string) => {
     const { host, port } = parseListenAddress(text)!; // Checked with the configuration.
-    return { address: host, port, log };
+    return {
+      address: host,
+      port,
+      log,
+      descriptor: inherited.get(name),
+      frontTimeoutMs: config.helloTimeoutMs,
+      onEnded,
+      onAccepted,
+    };
   };
   const ingressProxy = config.proxyProtocolIngress ? trustedProxies : undefined;
   const tunnelProxy = config.proxyProtocolTunnel ? trustedProxies : undefined;
   const acceptors: Record<string, Acceptor> = {};
   if (config.publicListen !== "") {
     acceptors.public = createOnePort({
-      ...listenAt(config.publicListen),
+      ...listenAt("public", config.publicListen),
       proxyProtocol: ingressProxy,
       targetOf: (hello) => publicTarget(hello.serverName),
     });
   }
   if (ownTunnelPort) {
     acceptors.tunnel = createOnePort({
-      ...listenAt(config.tunnelListen),
+      ...listenAt("tunnel", config.tunnelListen),
       proxyProtocol: tunnelProxy,
       targetOf: (hello) => tunnelTarget(hello.serverName),
     });
   }
   if (config.plainListen !== "") {
     acceptors.plain = createPlain({
-      ...listenAt(config.plainListen),
+      ...listenAt("plain", config.plainListen),
       proxyProtocol: ingressProxy,
       handlers: plainHandlers,
       limits,
+      connections,
     });
   }
 
@@ -256,14 +286,17 @@ export async function runBroker(
   stack.defer(async () => {
     state = "draining";
     log.info("stopping: waiting for exchanges in flight", { atMostMs: config.drainMs });
+    // Whoever balances load in front of us sees it on /readyz, and sends elsewhere what we would have to end.
+    await delay(config.drainDelayMs);
     tunnels.announceDrain(config.drainMs);
-    const closing = [...Object.values(acceptors), publicTls].map((listener) =>
-      listener.close(config.drainMs)
-    );
+    const { plain, ...shared } = acceptors;
+    const ports = Object.values(shared).map((acceptor) => acceptor.close(config.drainMs));
+    // Users' connections end with the response that is under way or comes next; tunnels stay until all are gone.
+    await Promise.all([publicTls.close(config.drainMs), plain?.close(config.drainMs)]);
     await drained(counters, config.drainMs);
     tunnels[Symbol.dispose]();
     tunnelServer.close();
-    await Promise.all(closing);
+    await Promise.all(ports);
   });
   for (const [name, acceptor] of Object.entries(acceptors)) listeners[name] = await acceptor.listen();
   const dialled = listeners.tunnel ?? listeners.public!;
@@ -290,6 +323,7 @@ export async function runBroker(
         beforeScrape: () => {
           counters.waitingRequests = registry.waiting + gates.waiting;
           counters.logLinesLost = logging.lost;
+          counters.ingressConnectionsOpen = connections.open;
         },
       }),
       tokenFacts: {

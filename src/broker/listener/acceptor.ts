@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import type { Log } from "../../platform/log.ts";
 import { type CidrList, normalizeAddress } from "./address.ts";
+import type { EndCause } from "../metrics/end_causes.ts";
 import { noteClientAddress } from "./client_address.ts";
 import { ListenerError } from "./errors.ts";
 import { type FrontOutcome, type FrontStep, readFront } from "./front.ts";
@@ -25,15 +26,21 @@ export interface AcceptorOptions extends ListenAddress {
   readonly proxyProtocol?: CidrList | undefined;
   /** Time in milliseconds for everything that is read before a connection is handed on. */
   readonly frontTimeoutMs?: number;
-  /** Connections being looked at, at a time; further ones are closed. */
+  /** Connections being looked at, at a time; for a further one the oldest is closed. */
   readonly maxFronts?: number;
   /**
    * Leave our side of a connection open when the peer has ended its own: right for plain HTTP, which answers such a
    * request, and wrong below TLS, where HTTP/2 would not notice that the peer is gone.
    */
   readonly allowHalfOpen?: boolean;
+  /** Told of connections that are closed before they are handed on. */
+  readonly onEnded?: (cause: EndCause) => void;
+  /** Told of each connection that is accepted. */
+  readonly onAccepted?: () => void;
   /** Several processes may listen on the same port. */
   readonly reusePort?: boolean;
+  /** Descriptor of a socket that listens already; the address counts for nothing then. */
+  readonly descriptor?: number | undefined;
 }
 
 /** Reads the front of one connection within the listener's bounds; closes it where that fails. */
@@ -73,6 +80,8 @@ export function createAcceptor(options: AcceptorOptions, onConnection: (socket: 
     frontTimeoutMs = FRONT_TIMEOUT_MS,
     maxFronts = MAX_FRONTS,
     allowHalfOpen = false,
+    onEnded = () => {},
+    onAccepted = () => {},
   } = options;
   const open = new Set<Socket>();
   /** When a connection must have been handed on, and how to stop looking at it. */
@@ -81,6 +90,7 @@ export function createAcceptor(options: AcceptorOptions, onConnection: (socket: 
 
   const server = createServer({ noDelay: true, keepAlive: true, allowHalfOpen }, (socket) => {
     open.add(socket);
+    onAccepted();
     socket.once("close", () => open.delete(socket));
     const source = normalizeAddress(socket.remoteAddress ?? "");
     if (proxyProtocol === undefined || !(proxyProtocol.empty || proxyProtocol.contains(source))) {
@@ -93,18 +103,28 @@ export function createAcceptor(options: AcceptorOptions, onConnection: (socket: 
   });
   server.on("error", (error) => log.error("Listener failed", { error: error.message }));
 
+  /** Whoever has said nothing for longest is the least likely to be a user: theirs comes within a round trip. */
+  const giveUpOldest = () => {
+    const [oldest] = looking;
+    if (oldest === undefined) return;
+    const [socket, stop] = oldest;
+    looking.delete(socket);
+    stop();
+    onEnded("too_many_hellos");
+    log.debug("Connection closed", { reason: "too many connections being looked at" });
+    socket.on("error", () => {});
+    socket.destroy();
+  };
+
   const look: Look = (socket, { parse, limit }, done) => {
-    if (looking.size >= maxFronts) {
-      log.debug("Connection closed", { reason: "too many connections being looked at" });
-      socket.destroy();
-      return;
-    }
+    if (looking.size >= maxFronts) giveUpOldest();
     const now = performance.now();
     const deadline = deadlines.get(socket) ?? now + frontTimeoutMs;
     deadlines.set(socket, deadline);
     const finish = <T>(outcome: FrontOutcome<T>, then: (value: T) => void) => {
       looking.delete(socket);
       if (outcome.ok) return then(outcome.value);
+      if (!outcome.gone) onEnded(outcome.reason === "timeout" ? "hello_timeout" : "hello_malformed");
       log.debug("Connection closed", { reason: outcome.reason, peer: socket.remoteAddress });
       // Listens on: what fails while being destroyed must not end the process.
       socket.on("error", () => {});
@@ -151,9 +171,10 @@ const NO_IPV6 = new Set(["EAFNOSUPPORT", "EADDRNOTAVAIL", "EINVAL"]);
 
 async function listen(
   server: Server,
-  { address, port, reusePort }: AcceptorOptions,
+  { address, port, reusePort, descriptor }: AcceptorOptions,
 ): Promise<{ address: string; port: number }> {
   try {
+    if (descriptor !== undefined) return await listenOn(server, { fd: descriptor });
     return await listenOn(server, { host: address, port, reusePort: reusePort ?? false });
   } catch (error) {
     if (address === "::" && NO_IPV6.has((error as NodeJS.ErrnoException).code ?? "")) {
@@ -169,7 +190,7 @@ async function listen(
 
 function listenOn(
   server: Server,
-  where: { host: string; port: number; reusePort: boolean },
+  where: { host: string; port: number; reusePort: boolean } | { fd: number },
 ): Promise<{ address: string; port: number }> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
