@@ -1,6 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "../platform/backoff.ts";
-import { readCertificates, validity } from "../platform/certificate.ts";
+import { isIssuedBy, readCertificates, validity } from "../platform/certificate.ts";
 import type { Log } from "../platform/log.ts";
 import { RenewalError } from "./identity/errors.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -49,6 +48,8 @@ export class Renewer {
   #dueAt = 0;
   /** The certificate that `#dueAt` is of. */
   #certificate = "";
+  /** The trust anchors that were looked at for it. */
+  #ca = "";
   #notBefore = 0;
   /** Ends the wait for a tunnel. */
   #wake: () => void = () => {};
@@ -68,8 +69,8 @@ export class Renewer {
     };
   }
 
-  /** A tunnel is up: a renewal that waits for one can go on. */
-  tunnelReady(): void {
+  /** Something is other than before: a tunnel is up, or the trust anchors have changed. */
+  look(): void {
     this.#wake();
   }
 
@@ -82,20 +83,25 @@ export class Renewer {
     });
     if (isBegun) this.#dueNow();
     while (!signal.aborted) {
-      await pause(this.#waitMs(), signal);
-      if (signal.aborted) return;
-      if (this.#lead() === undefined) await this.#untilTunnel(signal);
-      else await this.#turn(signal);
+      // Renewal needs a tunnel; while there is none, the supervisors say why.
+      await this.#pause(this.#lead() === undefined ? LONGEST_WAIT_MS : this.#waitMs(), signal);
+      if (!signal.aborted && this.#lead() !== undefined) await this.#turn(signal);
     }
   }
 
-  /** Renewal needs a tunnel; while there is none, the supervisors say why. */
-  async #untilTunnel(signal: AbortSignal): Promise<void> {
-    const ready = new Promise<void>((resolve) => this.#wake = resolve);
-    const stopped = new Promise<void>((resolve) =>
-      signal.addEventListener("abort", () => resolve(), { once: true })
-    );
-    await Promise.race([ready, stopped]);
+  /** Waits so long, or until there is something to look at. */
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => wake(), ms);
+      const wake = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.#wake = wake;
+      signal.addEventListener("abort", wake);
+      if (signal.aborted) wake();
+    });
   }
 
   #lead(): Supervisor | undefined {
@@ -106,6 +112,7 @@ export class Renewer {
   async #turn(signal: AbortSignal): Promise<void> {
     const { log } = this.#options;
     try {
+      this.#plan();
       if (this.#now() >= this.#dueAt) await this.#renew(signal);
       await this.#moveTunnels(signal);
       this.#failures = 0;
@@ -184,14 +191,24 @@ export class Renewer {
     }, this.#random);
   }
 
-  /** Chooses when the certificate in use is to be renewed, once for each. */
+  /**
+   * Chooses when the certificate in use is to be renewed, once for each; soon where the broker has changed to another
+   * root since, which it names first.
+   */
   #plan(): void {
-    const { certificate, notAfter } = this.#options.identity();
-    if (certificate === this.#certificate) return;
-    this.#certificate = certificate;
-    this.#notBefore = validity(readCertificates(certificate)[0]).notBefore;
-    const share = SHARE + (2 * this.#random() - 1) * JITTER;
-    this.#dueAt = this.#notBefore + (notAfter - this.#notBefore) * share;
+    const { certificate, notAfter, ca } = this.#options.identity();
+    if (certificate !== this.#certificate) {
+      this.#certificate = certificate;
+      this.#ca = "";
+      this.#notBefore = validity(readCertificates(certificate)[0]).notBefore;
+      const share = SHARE + (2 * this.#random() - 1) * JITTER;
+      this.#dueAt = this.#notBefore + (notAfter - this.#notBefore) * share;
+    }
+    if (ca === this.#ca) return;
+    this.#ca = ca;
+    if (isIssuedBy(readCertificates(certificate).at(-1)!, readCertificates(ca)[0])) return;
+    const withinMs = Math.min((notAfter - this.#notBefore) / 100, LONGEST_WAIT_MS);
+    this.#dueAt = Math.min(this.#dueAt, this.#now() + withinMs * this.#random());
   }
 
   #dueNow(): void {
@@ -206,8 +223,4 @@ function noTunnel(): RenewalError {
 
 function between(least: number, value: number, most: number): number {
   return Math.min(Math.max(least, value), most);
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => {});
 }

@@ -83,6 +83,7 @@ export async function runConnector(
     if (ca === null) return;
     await saveTrust(config.stateDir, ca);
     identity = { ...identity, ca };
+    renewer.look();
     log.info("trust anchors of the broker have changed", { anchors: readCertificates(ca).length });
   };
   stack.defer(() => trusting);
@@ -151,7 +152,7 @@ export async function runConnector(
         return targetOf(identity);
       },
       onReady: () => {
-        renewer.tunnelReady();
+        renewer.look();
         if (announced || !json) return;
         announced = true;
         process.stdout.write(`${JSON.stringify({ ready: true, id: identity.connectorId })}\n`);

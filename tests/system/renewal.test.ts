@@ -1,14 +1,16 @@
 /** Certificates of connectors are renewed: under load, cut short at every step, with a disk that fails. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadIdentity } from "../../src/connector/identity/identity.ts";
+import { readStatus } from "../../src/connector/status/client.ts";
+import { statusSocketPath } from "../../src/connector/status/socket_path.ts";
 import { RENEWAL_STEPS } from "../../src/connector/identity/renewal.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
 import { Users } from "../support/user_requests.ts";
@@ -149,4 +151,72 @@ test("a broker that is killed while a renewal waits for it: the renewal is finis
   assert.notEqual(await serialOf(stage.stateDir), before, log.join("\n"));
   assert.equal(await serialOf(stage.stateDir), await recordedSerial(stage));
   await served(stage);
+});
+
+/** Fills a file system but for so many pages of 4 KiB. */
+async function fill(folder: string, freePages: number): Promise<string> {
+  const path = join(folder, "filler");
+  await using file = await open(path, "w");
+  const page = Buffer.alloc(4_096);
+  let pages = 0;
+  try {
+    for (;; pages++) await file.write(page, 0, page.length, pages * page.length);
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
+  }
+  await file.truncate((pages - freePages) * page.length);
+  return path;
+}
+
+test("a disk that is full: the identity stays whole, status says why, and the renewal comes when there is room", async (t) => {
+  let isMounted = false;
+  const stage = await TunnelStage.start({
+    prepare: async ({ stateDir }) => {
+      await mkdir(stateDir, { mode: 0o700 });
+      try {
+        execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k,mode=700", "sallyport-test", stateDir], {
+          stdio: "ignore",
+        });
+        isMounted = true;
+        t.after(() => execFileSync("umount", ["-l", stateDir], { stdio: "ignore" }));
+      } catch {
+        // Only root may mount, and not in every container.
+      }
+      return [];
+    },
+  });
+  t.after(() => stage[Symbol.asyncDispose]());
+  if (!isMounted) return t.skip("run it as root, where a tmpfs can be mounted");
+  const { stateDir } = stage;
+  await stage.connector.stop();
+
+  // No room for the key; room for the key alone.
+  for (const pages of [0, 1]) {
+    const before = await serialOf(stateDir);
+    const filler = await fill(stateDir, pages);
+    const { child, log, exited } = renewing(t, stateDir, "none", "kill");
+    const until = async (text: string) => {
+      while (!log.some((line) => line.includes(text))) await once(child.stderr, "data");
+    };
+    await until('"certificate not renewed"');
+    assert.match(log.find((line) => line.includes('"certificate not renewed"'))!, /state_unwritable/);
+    assert.equal(await serialOf(stateDir), before);
+    const status = await readStatus(statusSocketPath(stateDir));
+    assert.match(String(status.renewalError), /ENOSPC/);
+    assert.ok(Number(status.renewalFailures) >= 1);
+    await rm(filler);
+    await until('"certificate renewed"');
+    assert.notEqual(await serialOf(stateDir), before);
+    child.kill("SIGTERM");
+    await exited;
+    await stage.startConnector();
+    assert.equal(await serialOf(stateDir), await recordedSerial(stage));
+    await stage.connector.stop();
+    assert.deepEqual((await readdir(stateDir)).sort(), [
+      "broker.json",
+      "ca.pem",
+      "certificate.pem",
+      "key.pem",
+    ]);
+  }
 });

@@ -34,7 +34,8 @@ export function checkTrust(announced: string, inUse: string, now: number): strin
   const trusted = readCertificates(inUse).map(certificateFingerprint);
   const named = roots.map(certificateFingerprint);
   if (!named.some((one) => trusted.includes(one))) throw refuse("none of them is trusted already");
-  if (named.length === trusted.length && named.every((one) => trusted.includes(one))) return null;
+  // In order: the first one is that which the broker issues under.
+  if (named.join() === trusted.join()) return null;
   return roots.map((root) => `${root.toString().trimEnd()}\n`).join("");
 }
 
