@@ -21,6 +21,8 @@ export interface ChildOptions {
   env?: Readonly<Record<string, string>>;
   /** Sees each line of standard error, as it comes. */
   onLog?: (line: string) => void;
+  /** Descriptors of ours that it gets as 3, 4 and so on. */
+  descriptors?: readonly number[];
 }
 
 /** How many log lines of a child are kept to explain its death, and how much of each. */
@@ -76,7 +78,7 @@ export class Child {
   static async start(options: ChildOptions): Promise<Child> {
     const child = spawn(options.command, options.args, {
       env: { ...process.env, ...options.env },
-      stdio: ["pipe", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe", ...(options.descriptors ?? [])],
       detached: true,
     });
     if (!process.listeners("exit").includes(killLiving)) process.on("exit", killLiving);

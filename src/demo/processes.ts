@@ -37,6 +37,8 @@ export interface BrokerOptions extends ProgramOptions {
   plainListen?: string;
   publicListen?: string;
   adminListen?: string;
+  /** Sockets that the broker inherits, as from a service manager: descriptors of ours by listener name. */
+  sockets?: ReadonlyMap<string, number>;
 }
 
 /** A running broker. */
@@ -56,10 +58,17 @@ export interface BrokerProcess {
 /** Starts a broker and waits until it listens. It runs on Node always: see the list of what is left out on Deno. */
 export async function startBroker(options: BrokerOptions): Promise<BrokerProcess> {
   const loopback = "127.0.0.1:0";
-  const { command, args } = sourceCommand("node", "broker/main.ts");
+  const { sockets } = options;
+  const source = sourceCommand("node", "broker/main.ts");
+  // Only the process itself knows its id, by which it knows that the sockets are for it.
+  const { command, args } = sockets === undefined ? source : {
+    command: "sh",
+    args: ["-c", 'export LISTEN_PID=$$; exec "$@"', "sh", source.command, ...source.args],
+  };
   const child = await Child.start({
     name: "broker",
     command,
+    descriptors: sockets === undefined ? undefined : [...sockets.values()],
     args: [
       ...args,
       "run",
@@ -71,7 +80,11 @@ export async function startBroker(options: BrokerOptions): Promise<BrokerProcess
       "--json",
       ...(options.args ?? []),
     ],
-    env: options.env,
+    env: sockets === undefined ? options.env : {
+      ...options.env,
+      LISTEN_FDS: String(sockets.size),
+      LISTEN_FDNAMES: [...sockets.keys()].join(":"),
+    },
     onLog: options.onLog,
   });
   try {

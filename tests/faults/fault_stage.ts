@@ -11,6 +11,7 @@ import {
   startBroker,
   startConnector,
 } from "../../src/demo/processes.ts";
+import { BoundSocket } from "./bound_socket.ts";
 import { waitForExchange } from "../../src/demo/wait_for_exchange.ts";
 import { type TcpRelay, tcpRelay } from "../support/tcp_relay.ts";
 
@@ -32,6 +33,8 @@ export interface FaultStageOptions {
   app?: Readonly<Record<string, unknown>>;
   /** Host that the app's internal URL names. */
   backendHost?: string;
+  /** The broker's sockets are ours, and it inherits them. */
+  ownSockets?: boolean;
 }
 
 /** A broker, connectors each behind a relay, and a backend that counts: all real, and all can be made to fail. */
@@ -43,6 +46,7 @@ export class FaultStage implements AsyncDisposable {
   broker!: BrokerProcess;
   appId = "";
   #brokerPorts: readonly string[] = [];
+  #sockets: ReadonlyMap<string, number> | undefined;
   /** When the broker went and was there again, milliseconds of the load. */
   downFromMs = 0;
   downUntilMs = 0;
@@ -95,6 +99,21 @@ export class FaultStage implements AsyncDisposable {
     });
   }
 
+  /** A new broker takes the place of the old one, which is told to stop once the new one is ready. */
+  async replaceBroker(): Promise<void> {
+    const old = this.broker;
+    const [publicListen, plainListen] = this.#brokerPorts;
+    this.broker = await startBroker({
+      dataDir: join(this.folder, "broker"),
+      publicListen,
+      plainListen,
+      publicAddress: this.connectors[0]!.relay.address,
+      args: this.#options.brokerArgs,
+      sockets: this.#sockets,
+    });
+    await old.stop();
+  }
+
   /** What the admin API says of a connector's tunnels. */
   async tunnelsOf(index: number): Promise<readonly { state?: string }[]> {
     const { id } = this.connectors[index]!;
@@ -130,10 +149,17 @@ export class FaultStage implements AsyncDisposable {
     });
     const relays: TcpRelay[] = [];
     for (let i = 0; i < this.#options.connectors; i++) relays.push(this.#stack.use(await tcpRelay()));
+    if (this.#options.ownSockets) {
+      const [front, plain] = [new BoundSocket(), new BoundSocket()];
+      this.#stack.use(front);
+      this.#stack.use(plain);
+      this.#sockets = new Map([["public", front.descriptor], ["plain", plain.descriptor]]);
+    }
     this.broker = await startBroker({
       dataDir: join(this.folder, "broker"),
       publicAddress: relays[0]!.address,
       args: this.#options.brokerArgs,
+      sockets: this.#sockets,
     });
     const { listeners } = this.broker;
     this.#brokerPorts = [listeners.public, listeners.plain, listeners.admin].map(({ port }) =>

@@ -139,6 +139,19 @@ export const FAULTS: readonly Fault[] = [
       summary.failedGets + summary.failedPosts === 0 ? [] : [JSON.stringify(summary.outcomes)],
   },
   {
+    name: "graceful restart of the broker, with an inherited socket",
+    stage: { connectors: 2, ownSockets: true },
+    postEvery: 10,
+    async inject(stage, extent) {
+      for (let i = 0; i < (extent === "full" ? 5 : 1); i++) {
+        await stage.replaceBroker();
+        await until("the connectors are back", async () => await isBack(stage, 0) && await isBack(stage, 1));
+      }
+    },
+    judge: (summary) =>
+      summary.failedGets + summary.failedPosts === 0 ? [] : [JSON.stringify(summary.outcomes)],
+  },
+  {
     name: "broker killed and started again",
     stage: TWO,
     async inject(stage, _extent, load) {
