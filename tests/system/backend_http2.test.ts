@@ -10,6 +10,7 @@ import type { ServerOptions } from "node:http2";
 import { TestAuthority } from "../support/backend_certificates.ts";
 import { backendApp, completed, exchange, failure, testBackends } from "../support/backend_exchange.ts";
 import { bodyOf, Http2Backend } from "../support/http2_backend.ts";
+import { tcpRelay } from "../support/tcp_relay.ts";
 
 const H2C = { backendProtocol: "h2c" } as const;
 
@@ -398,4 +399,54 @@ test("node:http2: an app that is forgotten lets its connection go once its excha
   await last.answered;
   await backends.close();
   assert.equal((await failure(last)).code, "backend_closed");
+});
+
+const NO_TIMEOUTS = { connectMs: 0, responseHeadMs: 0, idleMs: 0, totalMs: 0, upgradedIdleMs: 0 };
+
+test("node:http2: a connection without streams is closed after a minute, one with streams is not", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { backend, backends, app } = await started(t);
+  backend.answer = ({ stream }) => stream.respond({ ":status": 200 });
+  const request = backend.next();
+  const recorder = exchange(backends, { ...app, timeouts: NO_TIMEOUTS });
+  const { stream } = await request;
+  await recorder.answered;
+  t.mock.timers.tick(61_000);
+  stream.end("whole");
+  await completed(recorder);
+  const [session] = [...backend.sessions];
+  const closed = once(session!, "close");
+  // Its end on our side is a turn or two later than that of its stream.
+  while (!session!.closed) {
+    await new Promise((resolve) => setImmediate(resolve));
+    t.mock.timers.tick(60_000);
+  }
+  await closed;
+  assert.equal(backend.sessionCount, 1);
+});
+
+test("node:http2: a backend that answers no ping while streams are open has lost them", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { backend, backends } = await started(t);
+  const relay = await tcpRelay();
+  t.after(() => relay[Symbol.asyncDispose]());
+  relay.target = Number(new URL(backend.origin).port);
+  backend.answer = ({ stream }) => stream.respond({ ":status": 200 });
+  const app = backendApp(`http://${relay.address}`, { ...H2C, timeouts: NO_TIMEOUTS });
+  const recorder = exchange(backends, app);
+  await recorder.answered;
+  const [session] = [...backend.sessions];
+  const pinged = once(session!, "ping");
+  t.mock.timers.tick(60_000);
+  t.mock.timers.tick(310_000);
+  await pinged;
+  // The answer is on its way: another exchange comes after it.
+  backend.answer = ({ stream }) => stream.respond({ ":status": 204 }, { endStream: true });
+  await completed(exchange(backends, app));
+  t.mock.timers.tick(310_000);
+  await once(session!, "ping");
+  relay.silence();
+  t.mock.timers.tick(310_000);
+  t.mock.timers.tick(310_000);
+  assert.equal((await failure(recorder)).code, "backend_reset");
 });

@@ -152,11 +152,14 @@ export class Http2Session {
   #watch(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#state === "gone") return;
-    this.#timer = setTimeout(() => this.#look(), this.#streams === 0 ? IDLE_MS : PING_MS);
+    const idle = this.#streams === 0;
+    this.#timer = setTimeout(() => this.#look(idle), idle ? IDLE_MS : PING_MS);
   }
 
-  #look(): void {
-    if (this.#streams === 0) return this.#session.close();
+  /** `wasIdle`: there was no stream when the timer was set; if there is one now, its time begins. */
+  #look(wasIdle: boolean): void {
+    if ((this.#streams === 0) !== wasIdle) return this.#watch();
+    if (wasIdle) return this.#session.close();
     if (this.#pinging) return this.#session.destroy(new Error("no answer to a ping"));
     this.#pinging = true;
     this.#session.ping((error) => this.#pinging = error !== null);
