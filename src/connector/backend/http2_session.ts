@@ -7,7 +7,7 @@ import { notHttp2 } from "./http2_error.ts";
 import type { Origin } from "./origin.ts";
 
 /** Response bytes that a stream may hold unread: what a slow user costs, and what a fast one may have under way. */
-const STREAM_WINDOW_BYTES = 512 * 1024;
+const STREAM_WINDOW_BYTES = 256 * 1024;
 /** Given back as bytes arrive, so that it bounds no memory; large, so that it never slows streams down. */
 const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
 /** Largest response head, in bytes, and most fields of one. */
