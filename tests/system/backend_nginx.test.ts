@@ -1,15 +1,7 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
 import { backendApp, completed, exchange, failure, testBackends } from "../support/backend_exchange.ts";
-
-const NGINX = ["/usr/sbin/nginx", "nginx"].find((path) => spawnSync(path, ["-v"]).status === 0);
-const FILE_BYTES = 5_000_000;
+import { FILE_BYTES, NGINX, startNginx } from "../support/nginx.ts";
 
 test("nginx: HEAD, ranges, revalidation, uploads and keep-alive", {
   skip: NGINX === undefined && "needs nginx: apt-get install nginx-light",
@@ -43,51 +35,3 @@ test("nginx: HEAD, ranges, revalidation, uploads and keep-alive", {
   assert.equal((await get([], { target: "/up/x" })).body, body);
   assert.equal((await failure(exchange(backends, app, { target: "/cut" }))).code, "backend_reset");
 });
-
-/** An nginx of our own in a temporary folder, stopped at the end of the test; its port. */
-async function startNginx(t: { after(fn: () => Promise<void>): void }): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), "sallyport-nginx-"));
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  await writeFile(join(folder, "file"), Buffer.alloc(FILE_BYTES, "abc"));
-  await writeFile(join(folder, "nginx.conf"), configuration(folder, port));
-  const child = spawn(NGINX!, ["-p", folder, "-e", "stderr", "-c", join(folder, "nginx.conf")], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  const exited = once(child, "exit");
-  t.after(async () => {
-    child.kill("SIGTERM");
-    await exited;
-    await rm(folder, { recursive: true, force: true });
-  });
-  // At this level nginx says so once it listens and its workers run.
-  let said = "";
-  for await (const bytes of child.stderr.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
-    said += bytes;
-    if (said.includes("start worker process")) break;
-  }
-  child.stderr.resume();
-  assert.match(said, /start worker process/);
-  return port;
-}
-
-function configuration(folder: string, port: number): string {
-  // Started as root, its workers would be another user, who cannot enter the temporary folder.
-  const user = process.getuid?.() === 0 ? "user root;" : "";
-  return `${user} daemon off; worker_processes 1; pid ${folder}/pid; error_log stderr notice;
-events { worker_connections 64; }
-http {
-  access_log off; client_max_body_size 1m;
-  client_body_temp_path ${folder}/t1; proxy_temp_path ${folder}/t2; fastcgi_temp_path ${folder}/t3;
-  uwsgi_temp_path ${folder}/t4; scgi_temp_path ${folder}/t5;
-  gzip on; gzip_types *; gzip_min_length 1;
-  server {
-    listen 127.0.0.1:${port}; root ${folder};
-    location /up/ { dav_methods PUT; create_full_put_path on; }
-    location /cut { return 444; }
-  }
-}
-`;
-}
