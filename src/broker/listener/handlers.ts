@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
+import type { EndCause } from "../metrics/end_causes.ts";
 
 /** What takes over an accepted connection: any `net.Server`, `tls.Server` or `http.Server`, listening or not. */
 export interface ConnectionTarget {
@@ -56,6 +57,8 @@ export interface IngressLimits {
   /** Body bytes that an HTTP/2 client may send on one stream, and on all of its connection, before any is read. */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
+  /** Told why a connection was ended where it was neither the user's wish nor ours. */
+  readonly onEnded: (cause: EndCause) => void;
 }
 
 /** Limits of design section 4, and what goes with them. */
@@ -68,4 +71,5 @@ export const DEFAULT_LIMITS: IngressLimits = {
   maxConcurrentStreams: 256,
   streamWindowBytes: 262_144,
   connectionWindowBytes: 1_048_576,
+  onEnded: () => {},
 };

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Buffer } from "node:buffer";
+import type { EndCause } from "../metrics/end_causes.ts";
 import type { IngressHandlers, IngressLimits, Refusal, RefusalCode } from "./handlers.ts";
 
 /** An HTTP/1.1 server that listens nowhere: connections come with `emit("connection", socket)`, TLS or not. */
@@ -30,8 +31,13 @@ export function createHttp1(handlers: IngressHandlers, limits: IngressLimits): H
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  server.on("request", handlers.onRequest);
-  server.on("checkContinue", handlers.onCheckContinue);
+  let isClosing = false;
+  const taking = (handler: typeof handlers.onRequest): typeof handlers.onRequest => (req, res) => {
+    if (isClosing) res.shouldKeepAlive = false;
+    handler(req, res);
+  };
+  server.on("request", taking(handlers.onRequest));
+  server.on("checkContinue", taking(handlers.onCheckContinue));
   // RFC 9110 section 10.1.1: an expectation that we do not know may be answered 417; ignoring it is what most do.
   server.on("checkExpectation", handlers.onRequest);
   server.on("upgrade", handlers.onUpgrade);
@@ -42,13 +48,25 @@ export function createHttp1(handlers: IngressHandlers, limits: IngressLimits): H
   );
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
     const code = refusalOf(error);
+    if (code !== undefined) limits.onEnded(CAUSES[code]);
     if (code === undefined || !mayAnswer(socket)) socket.destroy();
     else answer(socket, handlers.refuse(code));
+  });
+  // Between requests only: nothing else sets a time for the socket.
+  server.on("timeout", (socket: Socket) => {
+    limits.onEnded("idle");
+    socket.destroy();
   });
   // Never listens itself, but its checks for time-outs only start with this event.
   server.emit("listening");
 
-  return { server, close: (graceMs) => drain(server, sockets, graceMs) };
+  return {
+    server,
+    close(graceMs) {
+      isClosing = true;
+      return drain(server, sockets, graceMs);
+    },
+  };
 }
 
 /** Only a request that can become a WebSocket or the like; `h2c` offers and bodies stay ordinary requests. */
@@ -57,6 +75,12 @@ function isUpgrade(req: IncomingMessage): boolean {
   if (req.method !== "GET" || coding !== undefined || (length !== undefined && length !== "0")) return false;
   return upgrade !== undefined && !/\b(h2c|h2|tls\/[\d.]+|http\/[\d.]+)\b/i.test(upgrade);
 }
+
+const CAUSES: Readonly<Record<RefusalCode, EndCause>> = {
+  bad_request: "head_malformed",
+  header_too_large: "head_too_large",
+  request_timeout: "head_timeout",
+};
 
 function refusalOf(error: NodeJS.ErrnoException): RefusalCode | undefined {
   const code = error.code ?? "";
@@ -88,14 +112,21 @@ function answer(socket: Duplex, { status, headers, body }: Refusal): void {
 /** How often connections that have become idle are looked for while closing, in milliseconds. */
 const IDLE_CHECK_MS = 50;
 
+/**
+ * How long an idle connection stays open, in milliseconds, so that it ends with a response that says so: a request that is
+ * on its way while we hang up would fail.
+ */
+const LAST_REQUEST_MS = 500;
+
 async function drain(server: Server, sockets: ReadonlySet<Socket>, graceMs: number): Promise<void> {
-  // Stops the checks for time-outs and ends idle connections. That it never listened is not an error worth telling.
-  server.close(() => {});
-  const end = performance.now() + graceMs;
-  while (sockets.size > 0 && performance.now() < end) {
+  const begun = performance.now();
+  const lastRequestMs = Math.min(LAST_REQUEST_MS, graceMs / 2);
+  while (sockets.size > 0 && performance.now() < begun + graceMs) {
     await new Promise((resolve) => setTimeout(resolve, IDLE_CHECK_MS));
-    server.closeIdleConnections();
+    if (performance.now() > begun + lastRequestMs) server.closeIdleConnections();
   }
+  // Stops the checks for time-outs. That it never listened is not an error worth telling.
+  server.close(() => {});
   // Upgraded connections too, of which the HTTP server knows no more.
   for (const socket of sockets) socket.destroy();
 }

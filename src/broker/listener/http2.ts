@@ -1,4 +1,8 @@
-import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import { constants, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import { performance } from "node:perf_hooks";
+import type { EndCause } from "../metrics/end_causes.ts";
+import { ControlFrames } from "./control_frames.ts";
 import type { IngressHandlers, IngressLimits } from "./handlers.ts";
 
 /** An HTTP/2 server that listens nowhere: TLS connections whose ALPN is `h2` come with `emit("connection", socket)`. */
@@ -12,6 +16,45 @@ export interface Http2 {
 
 /** Pseudo headers of an extended CONNECT: `:method`, `:protocol`, `:scheme`, `:authority`, `:path`. */
 const PSEUDO_HEADERS = 5;
+
+/** Ends sessions that only cost, and says why a session was ended, by us or by the HTTP/2 library. */
+function watch(session: ServerHttp2Session, limits: IngressLimits): void {
+  let cause: EndCause | undefined;
+  // Without a listener an error of one client would end the process.
+  session.on("error", (error) => cause ??= causeOf(error));
+  const end = (why: EndCause, code: number) => {
+    cause ??= why;
+    session.destroy(undefined, code);
+  };
+  const frames = new ControlFrames(performance.now());
+  const count = () => {
+    if (!frames.take(performance.now())) end("http2_ping_flood", constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  };
+  session.on("ping", count);
+  session.on("remoteSettings", count);
+  // A head that never ends is not told of; only that no request ever came.
+  const timer = setTimeout(() => end("head_timeout", constants.NGHTTP2_NO_ERROR), limits.headersTimeoutMs);
+  session.once("stream", () => clearTimeout(timer));
+  const closed = function (this: Socket): void {
+    clearTimeout(timer);
+    // Where its own limits (resets, empty and unknown frames, ...) are exceeded, the library says so to nobody else.
+    if (cause === undefined && isHttp2Error(this.errored)) cause = "http2_flood";
+    if (cause !== undefined) limits.onEnded(cause);
+  };
+  session.socket.once("close", closed);
+}
+
+function isHttp2Error(error: Error | null): boolean {
+  return (error as NodeJS.ErrnoException | null)?.code?.startsWith("ERR_HTTP2") === true;
+}
+
+/** Numbers of errors of nghttp2: flooding, and too many CONTINUATION frames. */
+const FLOODS: ReadonlySet<number | undefined> = new Set([-904, -905]);
+
+function causeOf({ code, errno }: NodeJS.ErrnoException): EndCause | undefined {
+  if (FLOODS.has(errno) || code === "ERR_HTTP2_TOO_MANY_INVALID_FRAMES") return "http2_flood";
+  return isHttp2Error({ code } as never) ? "http2_protocol_error" : undefined;
+}
 
 /**
  * Makes the server. Only `stream` events are used: a `request` listener would bring in the compatibility layer,
@@ -36,12 +79,14 @@ export function createHttp2(handlers: IngressHandlers, limits: IngressLimits): H
   server.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
-    // Without a listener an error of one client would end the process; `close` follows it and says enough.
-    session.on("error", () => {});
+    watch(session, limits);
     session.setLocalWindowSize(limits.connectionWindowBytes);
     // Silent for long: GOAWAY, so that an idle connection ends, while a stream that is silent for a reason (server-sent
     // events) goes on for as long as it likes.
-    session.setTimeout(limits.sessionIdleTimeoutMs, () => session.close());
+    session.setTimeout(limits.sessionIdleTimeoutMs, () => {
+      if (!session.closed) limits.onEnded("idle");
+      session.close();
+    });
     if (closing) session.close();
   });
   server.on("sessionError", () => {});

@@ -1,4 +1,5 @@
 import { type Acceptor, type AcceptorOptions, createAcceptor } from "./acceptor.ts";
+import type { ConnectionLimit } from "./connection_limit.ts";
 import { DEFAULT_LIMITS, type IngressHandlers, type IngressLimits } from "./handlers.ts";
 import { createHttp1 } from "./http1.ts";
 
@@ -6,12 +7,14 @@ import { createHttp1 } from "./http1.ts";
 export interface PlainOptions extends AcceptorOptions {
   readonly handlers: IngressHandlers;
   readonly limits?: Partial<IngressLimits>;
+  readonly connections?: ConnectionLimit;
 }
 
 /** HTTP/1.1 without TLS: for the demo, behind a load balancer that ends TLS, and for redirects. */
 export function createPlain(options: PlainOptions): Acceptor {
   const http1 = createHttp1(options.handlers, { ...DEFAULT_LIMITS, ...options.limits });
   const acceptor = createAcceptor({ ...options, allowHalfOpen: true }, (socket) => {
+    if (options.connections?.admit(socket) === false) return;
     http1.server.emit("connection", socket);
     // Paused where the PROXY protocol was read before.
     socket.resume();

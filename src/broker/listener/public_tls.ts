@@ -1,5 +1,6 @@
 import { createServer, type SecureContext, type SecureVersion, type TLSSocket } from "node:tls";
 import type { Socket } from "node:net";
+import type { ConnectionLimit } from "./connection_limit.ts";
 import type { Log } from "../../platform/log.ts";
 import {
   type ConnectionTarget,
@@ -27,6 +28,7 @@ export interface PublicTlsOptions {
   readonly log: Log;
   readonly minVersion?: SecureVersion;
   readonly limits?: Partial<IngressLimits>;
+  readonly connections?: ConnectionLimit;
   /** Time in milliseconds that a TLS handshake may take. */
   readonly handshakeTimeoutMs?: number;
 }
@@ -67,6 +69,7 @@ export function createPublicTls(options: PublicTlsOptions): PublicTls {
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {
     log.debug("TLS handshake failed", { reason: error.code ?? error.message, peer: socket.remoteAddress });
+    limits.onEnded("tls_handshake");
     // The server only reports; also when the handshake takes too long.
     socket.destroy();
   });
@@ -85,6 +88,7 @@ export function createPublicTls(options: PublicTlsOptions): PublicTls {
         socket.destroy();
         return true;
       }
+      if (options.connections?.admit(socket) === false) return true;
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
       return server.emit("connection", socket);

@@ -1,3 +1,5 @@
+import type { EndCause } from "./end_causes.ts";
+
 /** Upper bounds of the exchange duration histogram, in milliseconds. */
 export const DURATION_BOUNDS_MS: readonly number[] = [
   1,
@@ -56,10 +58,15 @@ export class DataPlaneCounters {
 
   /** Totals at the edges. */
   ingressConnections = 0;
+  /** Totals of connections of users that the listeners ended or refused, by cause. */
+  readonly connectionsEnded: Map<EndCause, number> = new Map();
   tlsHandshakeFailures = 0;
   logLinesLost = 0;
   configPulls = 0;
   storeFailures = 0;
+
+  /** Gauge: connections of users. */
+  ingressConnectionsOpen = 0;
 
   /** Totals of failures by error code. */
   readonly errorsByCode: Map<string, number> = new Map();
@@ -80,6 +87,11 @@ export class DataPlaneCounters {
     let slot = 0;
     while (slot < DURATION_BOUNDS_MS.length && durationMs > DURATION_BOUNDS_MS[slot]!) slot += 1;
     this.durationSlots[slot] = this.durationSlots[slot]! + 1;
+  }
+
+  /** A listener ended or refused a connection of a user. */
+  ended(cause: EndCause): void {
+    this.connectionsEnded.set(cause, (this.connectionsEnded.get(cause) ?? 0) + 1);
   }
 
   /** Something failed with this code of `docs/errors.md`. */

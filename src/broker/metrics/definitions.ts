@@ -1,4 +1,5 @@
 import { type DataPlaneCounters, DURATION_BOUNDS_MS } from "./counters.ts";
+import { END_CAUSES } from "./end_causes.ts";
 
 /** One number of a metric, with the labels it goes by. */
 export interface Sample {
@@ -99,6 +100,20 @@ export const METRICS: readonly MetricDefinition[] = [
     type: "counter",
     help: "TCP connections accepted from users.",
     read: (c) => one(c.ingressConnections),
+  },
+  {
+    name: "sallyport_ingress_connections",
+    type: "gauge",
+    help: "Connections of users that are open.",
+    read: (c) => one(c.ingressConnectionsOpen),
+  },
+  {
+    name: "sallyport_ingress_connections_ended_total",
+    type: "counter",
+    labels: ["cause"],
+    help: "Connections of users refused or ended for a cause of theirs; see below.",
+    read: (c) =>
+      END_CAUSES.map((cause) => ({ labels: { cause }, value: c.connectionsEnded.get(cause) ?? 0 })),
   },
   {
     name: "sallyport_tls_handshake_failures_total",
