@@ -86,6 +86,8 @@ const TOO_LONG: Abort = { code: "exchange_timeout", begun: true };
 const LOST_CODE = "tunnel_lost";
 const STALLED: Abort = { code: "stalled", begun: true };
 /** A user who reads more slowly than this is not there. */
+/** Response bytes that must be taken within the idle time; more may take longer. */
+const TAKEN_AT_ONCE = 1024 * 1024;
 const SLOWEST_BYTES_PER_MS = 16;
 const USER_IDLE: Abort = { code: "user_idle", begun: true };
 const NOT_WANTED: Abort = { code: "response_complete", begun: true };
@@ -372,10 +374,11 @@ export abstract class IngressExchange
     return this.#upload === "length" || (this.#upload === "open" && this.state === "sent");
   }
 
-  /** What is not taken is watched: it must become less. A large part may take longer, at 16 KB/s. */
+  /** What is not taken is watched: it must become less. What is large may take longer, at 16 KB/s. */
   #noteUnread(bytes: number): void {
     this.#unread += bytes;
-    this.#patience = Math.floor(this.#unread / SLOWEST_BYTES_PER_MS / this.context.userIdleMs);
+    const large = Math.max(0, this.#unread - TAKEN_AT_ONCE);
+    this.#patience = Math.floor(large / SLOWEST_BYTES_PER_MS / this.context.userIdleMs);
     if (this.#userWatch === null) this.#watchUser();
   }
 

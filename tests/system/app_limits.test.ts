@@ -1,0 +1,350 @@
+/** What an app's settings bound: time, size, requests at a time; maintenance; and changes while requests are under way. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { after, before, test } from "node:test";
+import { http2User, request2 } from "../support/http2_user.ts";
+import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
+import { answerOk, type RawRequest } from "../support/raw_backend.ts";
+import {
+  type HeadBackend,
+  headBackend,
+  type StagedBackend,
+  stagedBackend,
+} from "../support/staged_backend.ts";
+import { valueOf, Wire } from "../support/wire.ts";
+
+const SMALL = 100_000;
+/** A backend of heads answers one request a connection. */
+const CLOSING = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+
+let stage: IngressStage;
+/** Answers whole requests, those to /hold when they are let go. */
+let backend: StagedBackend;
+/** Is asked with the head alone. */
+let heads: HeadBackend;
+const held: RawRequest[] = [];
+let wakeHeld: (() => void) | null = null;
+
+before(async () => {
+  backend = await stagedBackend((request) => {
+    if (!request.head.includes(" /hold")) return void request.socket.write(answerOk());
+    held.push(request);
+    wakeHeld?.();
+  });
+  heads = await headBackend();
+  stage = await ingressStage({
+    broker: ["--user-idle-ms", "400"],
+    connector: ["--allow", "127.0.0.1:*"],
+  });
+  const publish = (name: string, origin: string, settings: object) =>
+    stage.publish(name, [`http://${name}.example.test`, `https://${name}.example.test`], origin, settings);
+  await publish("short", heads.origin, { timeouts: { totalMs: 300 } });
+  await publish("brief", heads.origin, { timeouts: { totalMs: 1_500 } });
+  await publish("small", backend.origin, { maxRequestBytes: SMALL });
+  await publish("one", backend.origin, { maxConcurrent: 1, maxQueued: 1 });
+  await publish("impatient", backend.origin, {
+    maxConcurrent: 1,
+    timeouts: { responseHeadMs: 200, idleMs: 0 },
+  });
+  await publish("away", backend.origin, {
+    maintenance: { message: "Back <soon>\n& better", retryAfterS: 77 },
+  });
+  await publish("plain", backend.origin, {});
+  await publish("heads", heads.origin, {});
+  await stage.routed();
+});
+after(async () => {
+  await stage?.[Symbol.asyncDispose]();
+  await backend?.[Symbol.asyncDispose]();
+  await heads?.[Symbol.asyncDispose]();
+});
+
+const plain = () => Wire.plain(stage.plainPort);
+const user2 = (name: string) =>
+  http2User({ port: stage.tlsPort, servername: `${name}.example.test`, ca: stage.ca });
+const counted = (code: string) => stage.metric(`sallyport_errors_total{code="${code}"}`);
+
+async function get(wire: Wire, name: string, path = "/") {
+  wire.send(`GET ${path} HTTP/1.1\r\nHost: ${name}.example.test\r\n\r\n`);
+  return await wire.response();
+}
+
+/** The requests that the backend holds, once there are so many. */
+async function holding(count: number): Promise<void> {
+  while (held.length < count) await new Promise<void>((resolve) => wakeHeld = resolve);
+}
+
+function letGo(): void {
+  held.shift()!.socket.write(answerOk());
+}
+
+/** The next connection of a backend that is asked with the head alone, and what then becomes of it. */
+function nextHead(): Promise<{ socket: Socket; closed: Promise<unknown> }> {
+  return new Promise((resolve) => {
+    heads.answer = (socket) => {
+      socket.resume();
+      // The other side's end is enough: these backends keep their own side open.
+      resolve({ socket, closed: Promise.race([once(socket, "end"), once(socket, "close")]) });
+    };
+  });
+}
+
+test("total time: an answer that does not come is 504, and the backend is let go", async () => {
+  const before = await counted("exchange_timeout");
+  const asked = nextHead();
+  const wire = await plain();
+  const response = await get(wire, "short");
+  assert.deepEqual([response.status, JSON.parse(response.body).code], [504, "exchange_timeout"]);
+  await (await asked).closed;
+  heads.answer = (socket) => void socket.end(CLOSING);
+  assert.equal((await get(wire, "short")).body, "ok");
+  wire.close();
+  assert.equal(await counted("exchange_timeout"), before + 1);
+});
+
+test("total time: a response that is still coming breaks off, on HTTP/1.1 and HTTP/2", async () => {
+  heads.answer = (socket) => {
+    const drip = setInterval(() => socket.write("1\r\nx\r\n"), 20);
+    socket.on("close", () => clearInterval(drip));
+    socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  };
+  const wire = await plain();
+  const response = await get(wire, "brief");
+  assert.deepEqual([response.status, response.end], [200, "cut"]);
+  wire.close();
+  const user = await user2("brief");
+  const second = await request2(user, { ":path": "/", ":authority": "brief.example.test" });
+  assert.equal(second.status, 200);
+  assert.notEqual(second.end, "end");
+  user.destroy();
+});
+
+test("total time: neither a connector nor a broker that hangs can exceed it", async () => {
+  heads.answer = (socket) => void socket.resume();
+  const wire = await plain();
+  stage.connector.child.signal("SIGSTOP");
+  try {
+    assert.equal((await get(wire, "short")).status, 504);
+  } finally {
+    stage.connector.child.signal("SIGCONT");
+  }
+  wire.close();
+  const asked = nextHead();
+  const other = await plain();
+  const answer = get(other, "short");
+  const { closed } = await asked;
+  stage.broker.child.signal("SIGSTOP");
+  try {
+    await closed;
+  } finally {
+    stage.broker.child.signal("SIGCONT");
+  }
+  assert.equal((await answer).status, 504);
+  other.close();
+  await stage.lanesIdle();
+});
+
+test("largest body: a length over it is 413 before the backend hears of it", async () => {
+  for (const length of [SMALL + 1, 10 ** 14]) {
+    const seen = backend.raw.requests.length + backend.raw.connections.length;
+    const wire = await plain();
+    wire.send(`PUT /x HTTP/1.1\r\nHost: small.example.test\r\nContent-Length: ${length}\r\n\r\nabc`);
+    const response = await wire.response();
+    assert.deepEqual([response.status, JSON.parse(response.body).code], [413, "too_large"]);
+    wire.close();
+    const user = await user2("small");
+    const head = { ":path": "/", ":method": "PUT", ":authority": "small.example.test" };
+    const stream = user.request({ ...head, "content-length": length }, { endStream: false });
+    stream.on("error", () => {});
+    stream.write("abc");
+    const [answer] = await once(stream, "response");
+    assert.equal(answer[":status"], 413);
+    user.destroy();
+    assert.equal(backend.raw.requests.length + backend.raw.connections.length, seen);
+  }
+});
+
+test("largest body: exactly so much passes, with and without a length", async () => {
+  const body = "x".repeat(SMALL);
+  const wire = await plain();
+  wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nContent-Length: ${SMALL}\r\n\r\n${body}`);
+  assert.equal((await wire.response()).body, "ok");
+  wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nTransfer-Encoding: chunked\r\n\r\n`);
+  wire.send(`${SMALL.toString(16)}\r\n${body}\r\n0\r\n\r\n`);
+  assert.equal((await wire.response()).body, "ok");
+  wire.close();
+  const user = await user2("small");
+  const head = { ":path": "/", ":method": "PUT", ":authority": "small.example.test" };
+  assert.equal((await request2(user, head, body)).body, "ok");
+  user.destroy();
+});
+
+test("largest body: one that says no length is given up when it is exceeded", async () => {
+  const seen = backend.raw.requests.length;
+  const body = "x".repeat(SMALL + 1);
+  const wire = await plain();
+  wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nTransfer-Encoding: chunked\r\n\r\n`);
+  wire.send(`${body.length.toString(16)}\r\n${body}\r\n`);
+  assert.equal((await wire.response()).status, 413);
+  wire.close();
+  const user = await user2("small");
+  const head = { ":path": "/", ":method": "PUT", ":authority": "small.example.test" };
+  assert.equal((await request2(user, head, body)).status, 413);
+  user.destroy();
+  assert.equal(backend.raw.requests.length, seen, "the backend has no whole request");
+  await stage.lanesIdle();
+});
+
+test("requests at a time: the next waits, the one after that is 503, and turns are given on", async () => {
+  const wires = await Promise.all([plain(), plain(), plain()]);
+  const [first, second, third] = wires as [Wire, Wire, Wire];
+  const one = get(first, "one", "/hold");
+  await holding(1);
+  const two = get(second, "one", "/hold");
+  while (await stage.metric("sallyport_waiting_requests") === 0);
+  const refused = await get(third, "one");
+  assert.deepEqual([refused.status, JSON.parse(refused.body).code], [503, "app_busy"]);
+  assert.equal(valueOf(refused.headers, "retry-after"), "5");
+  assert.equal((await get(third, "plain")).status, 200);
+  letGo();
+  assert.equal((await one).body, "ok");
+  await holding(1);
+  letGo();
+  assert.equal((await two).body, "ok");
+  assert.equal((await get(third, "one")).body, "ok");
+  for (const wire of wires) wire.close();
+});
+
+test("requests at a time: who leaves while waiting or being served makes room", async () => {
+  const [first, second, third] = [await plain(), await plain(), await plain()];
+  void get(first, "one", "/hold").catch(() => {});
+  await holding(1);
+  void get(second, "one", "/hold").catch(() => {});
+  while (await stage.metric("sallyport_waiting_requests") === 0);
+  second.close();
+  while (await stage.metric("sallyport_waiting_requests") > 0);
+  const next = get(third, "one");
+  while (await stage.metric("sallyport_waiting_requests") === 0);
+  first.close();
+  assert.equal((await next).body, "ok");
+  third.close();
+  held.length = 0;
+});
+
+test("requests at a time: no turn comes for ever: 503 after the time for a response", async () => {
+  const [first, second] = [await plain(), await plain()];
+  heads.answer = (socket) => void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nx");
+  const change = { internalUrl: heads.origin };
+  const apps = await stage.broker.admin.request("GET", "apps") as { items: { id: string; name: string }[] };
+  const { id } = apps.items.find(({ name }) => name === "impatient")!;
+  await stage.broker.admin.request("PATCH", `apps/${id}`, change);
+  await stage.routed();
+  first.send("GET / HTTP/1.1\r\nHost: impatient.example.test\r\n\r\n");
+  assert.equal((await first.head()).status, 200);
+  assert.equal((await get(second, "impatient")).status, 503);
+  first.close();
+  second.close();
+});
+
+test("maintenance: 503 with the message, escaped, for people and programs; nothing reaches the backend", async () => {
+  const seen = backend.raw.requests.length;
+  const wire = await plain();
+  wire.send("GET / HTTP/1.1\r\nHost: away.example.test\r\nAccept: text/html\r\n\r\n");
+  const page = await wire.response();
+  assert.deepEqual([page.status, valueOf(page.headers, "retry-after")], [503, "77"]);
+  assert.ok(page.body.includes("Back &lt;soon&gt;\n&amp; better"), page.body);
+  const problem = JSON.parse((await get(wire, "away")).body);
+  assert.deepEqual([problem.code, problem.detail], ["maintenance", "Back <soon>\n& better"]);
+  wire.send("HEAD / HTTP/1.1\r\nHost: away.example.test\r\n\r\n");
+  assert.equal((await wire.response(true)).status, 503);
+  wire.close();
+  const user = await user2("away");
+  const second = await request2(user, { ":path": "/", ":authority": "away.example.test" });
+  assert.deepEqual([second.status, second.headers["retry-after"]], [503, "77"]);
+  user.destroy();
+  assert.equal(backend.raw.requests.length, seen);
+});
+
+test("a change of an app leaves what is under way alone and holds for the next request", async () => {
+  const id = await stage.publish("moves", "http://moves.example.test", heads.origin);
+  await stage.routed();
+  let going: Socket | null = null;
+  heads.answer = (socket) => {
+    going = socket;
+    socket.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nold");
+  };
+  const wire = await plain();
+  wire.send("GET / HTTP/1.1\r\nHost: moves.example.test\r\n\r\n");
+  await wire.head();
+  assert.equal(await wire.bytes(3), "old");
+  const patch = (body: object) => stage.broker.admin.request("PATCH", `apps/${id}`, body);
+  await patch({ internalUrl: backend.origin, timeouts: { totalMs: 60_000 }, maxConcurrent: 1 });
+  await stage.routed();
+  const other = await plain();
+  assert.equal((await get(other, "moves")).body, "ok");
+  await patch({ maintenance: { message: "" } });
+  await stage.routed();
+  assert.equal((await get(other, "moves")).status, 503);
+  await patch({ maintenance: null });
+  await stage.routed();
+  assert.equal((await get(other, "moves")).body, "ok");
+  going!.write("new");
+  assert.equal(await wire.bytes(3), "new");
+  wire.close();
+  other.close();
+});
+
+test("a user who stops in the middle of an upload is sent away", async () => {
+  const before = await counted("user_idle");
+  heads.answer = (socket) => void socket.resume();
+  const wire = await plain();
+  wire.send("PUT / HTTP/1.1\r\nHost: heads.example.test\r\nContent-Length: 10\r\n\r\nabc");
+  const response = await wire.response();
+  assert.deepEqual([response.status, JSON.parse(response.body).code], [408, "user_idle"]);
+  assert.equal(await wire.over(), "ended");
+  wire.close();
+  const user = await user2("heads");
+  const stream = user.request({ ":path": "/", ":method": "PUT", ":authority": "heads.example.test" }, {
+    endStream: false,
+  });
+  stream.on("error", () => {});
+  stream.write("abc");
+  const [head] = await once(stream, "response");
+  assert.equal(head[":status"], 408);
+  user.destroy();
+  assert.equal(await counted("user_idle"), before + 2);
+});
+
+test("a user who does not read is sent away, whether the response is all here or not", async () => {
+  for (const bytes of [150_000, 1_000_000]) {
+    const before = await counted("user_idle");
+    const body = Buffer.alloc(bytes, "x");
+    heads.answer = (socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bytes}\r\n\r\n`);
+      socket.write(body);
+    };
+    const user = await user2("heads");
+    const stream = user.request({ ":path": "/", ":authority": "heads.example.test" });
+    const closed = new Promise((resolve) => stream.on("error", resolve));
+    await once(stream, "response");
+    assert.equal((await closed as { code: string }).code, "ERR_HTTP2_STREAM_ERROR");
+    user.destroy();
+    assert.equal(await counted("user_idle"), before + 1);
+  }
+  await stage.lanesIdle();
+});
+
+test("a user who is silent while it is the backend's turn stays", async () => {
+  heads.answer = (socket) => void setTimeout(() => socket.end(CLOSING), 1_000);
+  const wire = await plain();
+  assert.equal((await get(wire, "heads")).body, "ok");
+  wire.close();
+  heads.answer = (socket) => {
+    socket.write(CLOSING.slice(0, -1));
+    setTimeout(() => socket.end("k"), 1_000);
+  };
+  const reader = await plain();
+  assert.equal((await get(reader, "heads")).body, "ok");
+  reader.close();
+});
