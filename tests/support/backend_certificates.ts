@@ -33,6 +33,21 @@ export class TestAuthority {
     return new TestAuthority(ca, key);
   }
 
+  /** A certificate for a client, with this common name. */
+  async client(commonName: string): Promise<ServerIdentity> {
+    const key = await generatePrivateKey("p256");
+    const cert = await createCertificate({
+      purpose: "client",
+      commonName,
+      publicKey: createPublicKey(key),
+      notBefore: new Date(Date.now() - 24 * HOUR_MS),
+      notAfter: new Date(Date.now() + HOUR_MS),
+      issuer: { privateKey: this.#key, certificate: new X509Certificate(this.ca) },
+      uri: `urn:${commonName}`,
+    });
+    return { key, cert };
+  }
+
   /** A certificate for one DNS name, which expires `hours` from now. */
   async server(dnsName: string, hours = 1): Promise<ServerIdentity> {
     const key = await generatePrivateKey("p256");
