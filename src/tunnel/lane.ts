@@ -47,6 +47,8 @@ export interface ExchangeHandler {
   writable(): void;
   /** Nothing gets through the tunnel any more, as far as one can tell: who can do without this lane should. */
   stalled?(): void;
+  /** The other side of the tunnel, or this one, is about to stop: who would stay for long should leave. */
+  draining?(): void;
 }
 
 /** Who has lanes: a tunnel, on either side. */
@@ -248,6 +250,11 @@ export class Lane implements FrameSink {
   /** Tells who takes part that nothing gets through. */
   stall(): void {
     this.#handler?.stalled?.();
+  }
+
+  /** Tells who takes part that the time has come to leave. */
+  drain(): void {
+    this.#handler?.draining?.();
   }
 
   /** Ends the lane at once; an exchange on it is lost. */

@@ -81,13 +81,14 @@ export interface ExchangeTarget {
 const CANCELLED: Abort = { code: "cancelled", begun: true };
 const UNUSABLE: Abort = { code: "backend_bad_response", begun: true };
 const IDLE: Abort = { code: "upgraded_idle", begun: true };
+const RESTARTING: Abort = { code: "restarting", begun: true };
 const TOO_LARGE: Abort = { code: "too_large", begun: true };
 const TOO_LONG: Abort = { code: "exchange_timeout", begun: true };
 const LOST_CODE = "tunnel_lost";
 const STALLED: Abort = { code: "stalled", begun: true };
-/** A user who reads more slowly than this is not there. */
 /** Response bytes that must be taken within the idle time; more may take longer. */
 const TAKEN_AT_ONCE = 1024 * 1024;
+/** A user who reads more slowly than this is not there. */
 const SLOWEST_BYTES_PER_MS = 16;
 const USER_IDLE: Abort = { code: "user_idle", begun: true };
 const NOT_WANTED: Abort = { code: "response_complete", begun: true };
@@ -302,7 +303,7 @@ export abstract class IngressExchange
     this.#bytesOut += bytes.length;
     if (this.#bytesOut > this.#length) return this.#cut();
     const taken = this.#filter === null ? this.writeBody(bytes) : this.#filter.write(bytes);
-    if (taken) this.#lane!.consumed(bytes.length);
+    if (taken) this.#lane?.consumed(bytes.length);
     else this.#noteUnread(bytes.length);
   }
 
@@ -484,6 +485,13 @@ export abstract class IngressExchange
     if (this.state === "waiting") this.context.lanes.cancel(this);
     this.#leave(CANCELLED);
     this.#finish("cancelled");
+  }
+
+  /** The user of an upgraded connection was told in its own protocol that it ends now. */
+  protected goneAway(): void {
+    this.state = "over";
+    this.#leave(RESTARTING);
+    this.#log(undefined);
   }
 
   /** Nothing has passed on an upgraded connection for its time: ends it, both ways. */

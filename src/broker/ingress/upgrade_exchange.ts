@@ -7,6 +7,7 @@ import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
 import type { IdleSetting, IdleWatch } from "./idle_sweep.ts";
 import { resetConnection } from "./reset_connection.ts";
 import { checkHeader, incomingHeaders } from "./response_headers.ts";
+import { SERVICE_RESTART, WebsocketBoundary } from "./websocket_boundary.ts";
 import { isAgreedSwitch, valuesOf } from "./websocket_handshake.ts";
 
 /** The connection of a user who has asked to change the protocol, which Node has let go of: bytes, no messages. */
@@ -57,6 +58,9 @@ export class UpgradeExchange extends IngressExchange {
   /** `asked`: what the user sends is kept, a piece at most, since it is for whoever answers 101. */
   #phase: "asked" | "switched" | "declined" = "asked";
   #early: Buffer[];
+  /** Where the frames end that the user gets; null where it is not a WebSocket. */
+  #boundary: WebsocketBoundary | null = null;
+  #isLeaving = false;
 
   constructor(
     context: ExchangeContext,
@@ -148,7 +152,24 @@ export class UpgradeExchange extends IngressExchange {
 
   protected writeBody(bytes: Buffer): boolean {
     if (this.#watch !== null) this.#watch.active = true;
-    return this.#user.socket.write(bytes);
+    const room = this.#user.socket.write(bytes);
+    if (this.#boundary !== null) {
+      this.#boundary.push(bytes);
+      if (this.#isLeaving) this.#leaveBetweenFrames();
+    }
+    return room;
+  }
+
+  draining(): void {
+    this.#isLeaving = true;
+    this.#leaveBetweenFrames();
+  }
+
+  /** A WebSocket says why it ends as soon as no frame is under way; other protocols are left to the end of the grace. */
+  #leaveBetweenFrames(): void {
+    if (this.state !== "answered" || this.#boundary?.isOpen !== true) return;
+    this.goneAway();
+    this.#user.endAll(SERVICE_RESTART);
   }
 
   protected writeEnd(): void {

@@ -7,6 +7,7 @@ import type { ExchangeContext, ExchangeTarget } from "./exchange.ts";
 import { objectOf } from "./http2_exchange.ts";
 import type { IdleSetting, IdleWatch } from "./idle_sweep.ts";
 import { headersOfStream, incomingHeadersOfStream } from "./response_headers.ts";
+import { SERVICE_RESTART, WebsocketBoundary } from "./websocket_boundary.ts";
 import { isAgreedSwitch, websocketKey } from "./websocket_handshake.ts";
 
 /** Key and answer are between the hop that made them and the backend (RFC 8441 section 5); a connection has no length. */
@@ -26,6 +27,8 @@ export class WebsocketStreamExchange extends IngressExchange {
   /** `asked`: what the user sends waits in the stream's window. `declined`: an ordinary response. */
   #phase: "asked" | "switched" | "declined" = "asked";
   #watch: IdleWatch | null = null;
+  readonly #boundary = new WebsocketBoundary();
+  #isLeaving = false;
 
   constructor(
     context: ExchangeContext,
@@ -100,7 +103,22 @@ export class WebsocketStreamExchange extends IngressExchange {
 
   protected writeBody(bytes: Buffer): boolean {
     if (this.#watch !== null) this.#watch.active = true;
-    return this.#stream.writableEnded || this.#stream.write(bytes);
+    const room = this.#stream.writableEnded || this.#stream.write(bytes);
+    this.#boundary.push(bytes);
+    if (this.#isLeaving) this.#leaveBetweenFrames();
+    return room;
+  }
+
+  draining(): void {
+    this.#isLeaving = true;
+    this.#leaveBetweenFrames();
+  }
+
+  #leaveBetweenFrames(): void {
+    if (this.state !== "answered" || this.#phase !== "switched" || !this.#boundary.isOpen) return;
+    this.goneAway();
+    this.#stream.end(SERVICE_RESTART);
+    closeAfterAnswer(this.#stream);
   }
 
   protected writeEnd(): void {

@@ -203,7 +203,13 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     if (this.#state === "ready") this.#leaveRegistry();
     this.#state = "draining";
     this.#idleLanes.retireAll();
+    this.drainExchanges();
     return true;
+  }
+
+  /** Tells long-lived exchanges to leave. */
+  drainExchanges(): void {
+    for (const lane of [...this.#lanesOpen]) lane.drain();
   }
 
   /** Throws `TunnelError` when no lane may be added now: before anything is answered. */

@@ -97,7 +97,10 @@ export class Tunnels implements Disposable {
 
   /** Tells every connector that this node is about to stop. */
   announceDrain(graceMs: number): void {
-    for (const tunnel of this.all()) tunnel.control.notice("drain", { graceMs });
+    for (const tunnel of this.all()) {
+      tunnel.control.notice("drain", { graceMs });
+      tunnel.drainExchanges();
+    }
   }
 
   /** Tells every connector which authorities to trust from now on. */
