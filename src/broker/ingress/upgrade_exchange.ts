@@ -147,6 +147,7 @@ export class UpgradeExchange extends IngressExchange {
     const headers = this.finalHeaders(head);
     headers.push("Upgrade", agreed, "Connection", "Upgrade");
     this.#user.writeHead(101, head.reason, headers);
+    if (agreed.toLowerCase() === "websocket") this.#boundary = new WebsocketBoundary();
     this.startBody();
   }
 
