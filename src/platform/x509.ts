@@ -53,6 +53,7 @@ const ALGORITHMS: Readonly<Record<KeyType, KeyAlgorithm & { hash: string }>> = {
 const RSA_MIN_BITS = 3_072;
 const RSA_MAX_BITS = 8_192;
 const MAX_PEM_LENGTH = 16_384;
+const SHA2 = /^SHA-(256|384|512)$/;
 
 const { keyCertSign, cRLSign, digitalSignature } = x509.KeyUsageFlags;
 const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
@@ -106,7 +107,7 @@ export async function readCertificateRequest(pem: string): Promise<RequestedKey>
   if (!isAcceptableKey(publicKey)) {
     throw invalidRequest("key", "its key is not P-256, P-384 or RSA of 3,072 bits or more");
   }
-  if (!/^SHA-(256|384|512)$/.test(request.signatureAlgorithm.hash?.name ?? "")) {
+  if (!SHA2.test(request.signatureAlgorithm.hash?.name ?? "")) {
     throw invalidRequest("hash", "its signature is not made with SHA-256 or better");
   }
   const verified = await request.verify(crypto).catch(() => false);
@@ -177,7 +178,9 @@ async function contentOf(
     extensions: [
       ...EXTENSIONS[purpose](),
       new x509.SubjectKeyIdentifierExtension(keyIdentifier(publicKey)),
-      new x509.AuthorityKeyIdentifierExtension(keyIdentifierOf(issuer) ?? keyIdentifier(issuer?.publicKey ?? publicKey)),
+      new x509.AuthorityKeyIdentifierExtension(
+        keyIdentifierOf(issuer) ?? keyIdentifier(issuer?.publicKey ?? publicKey),
+      ),
       ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
     ],
   };
@@ -193,6 +196,11 @@ function keyIdentifierOf(issuer: X509Certificate | null): string | undefined {
 export function extendedKeyUsages(certificate: X509Certificate): readonly string[] {
   const extension = new x509.X509Certificate(certificate.raw).getExtension(x509.ExtendedKeyUsageExtension);
   return Array.from(extension?.usages ?? [], String);
+}
+
+/** True for a certificate that is signed with SHA-256, SHA-384 or SHA-512. */
+export function isSignedWithSha2(certificate: X509Certificate): boolean {
+  return SHA2.test(new x509.X509Certificate(certificate.raw).signatureAlgorithm.hash?.name ?? "");
 }
 
 /** Object identifier of "may authenticate a TLS client" (RFC 5280 section 4.2.1.12). */
@@ -211,7 +219,8 @@ function parseRequest(pem: string): { request: x509.Pkcs10CertificateRequest; pu
   }
 }
 
-function isAcceptableKey(key: KeyObject): boolean {
+/** True for P-256, P-384 and RSA of 3,072 to 8,192 bits. */
+export function isAcceptableKey(key: KeyObject): boolean {
   const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
   if (key.asymmetricKeyType === "ec") return curveOf(namedCurve) !== null;
   return key.asymmetricKeyType === "rsa" && modulusLength >= RSA_MIN_BITS && modulusLength <= RSA_MAX_BITS;

@@ -31,6 +31,7 @@ export class CaKeyError extends SallyportError<(typeof CA_KEY_CODES)[number]> {}
 /** Codes of `PeerCertificateError`. */
 export const PEER_CERTIFICATE_CODES = [
   "peer_certificate_purpose",
+  "peer_certificate_weak",
   "peer_certificate_nameless",
   "peer_certificate_expired",
   "peer_certificate_foreign",

@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import { isIssuedBy, validity } from "../../platform/certificate.ts";
-import { CLIENT_AUTH, extendedKeyUsages } from "../../platform/x509.ts";
+import { CLIENT_AUTH, extendedKeyUsages, isAcceptableKey, isSignedWithSha2 } from "../../platform/x509.ts";
 import { PeerCertificateError } from "./errors.ts";
 
 /** Who holds a certificate. */
@@ -22,7 +22,7 @@ export function connectorUri(connectorId: string): string {
 
 /**
  * Reads who holds the leaf that TLS verified. TLS has checked the chain to the root; this checks, once more where it
- * is cheap, that one of `issuers` signed the leaf, that it is for TLS clients, in time, and names one connector and
+ * is cheap, that one of `issuers` signed the leaf, that it is for TLS clients, strong, in time, and names one connector and
  * nothing else. Throws `PeerCertificateError`.
  */
 export function identityOf(
@@ -41,6 +41,9 @@ export function identityOf(
   }
   if (leaf.ca || !extendedKeyUsages(leaf).includes(CLIENT_AUTH)) {
     throw refuse("peer_certificate_purpose", "it is not for a TLS client");
+  }
+  if (!isAcceptableKey(leaf.publicKey) || !isSignedWithSha2(leaf)) {
+    throw refuse("peer_certificate_weak", "its key or its signature is too weak");
   }
   const { notBefore, notAfter } = validity(leaf);
   if (!(notBefore <= now && now < notAfter)) {
