@@ -11,10 +11,20 @@ type Text = Parameters<RewritingStream["emitText"]>[0];
 /** Longest tag, comment or the like that is looked into, in characters; from there on the page passes as it is. */
 export const MOST_HELD_HTML: number = 1024 * 1024;
 
+/** Most that the parser may keep, in characters; it lets go of what it has read beyond 64 KiB. */
+const MOST_PARSED = MOST_HELD_HTML + 256 * 1024;
+
 /** The parser, used for where tags and their attributes stand: its own output is not wanted. */
 class Parser extends RewritingStream {
   feed(text: string): void {
     this._transformChunk(text);
+    // Else it keeps text for as long as no tag comes.
+    this.tokenizer.flushCurrentCharacterToken();
+  }
+
+  /** Characters that it keeps. */
+  get held(): number {
+    return this.tokenizer.preprocessor.html.length;
   }
 
   finish(): void {
@@ -75,7 +85,7 @@ export class HtmlRewriter {
     this.#parser.feed(text);
     if (this.#passing) return this.#take();
     if (this.#style === null) this.#copyTo(this.#settled());
-    if (this.#text.length > this.#mostHeld) this.#pass();
+    if (this.#text.length > this.#mostHeld || this.#parser.held > MOST_PARSED) this.#pass();
     return this.#take();
   }
 
