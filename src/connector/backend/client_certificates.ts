@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { BackendError } from "./errors.ts";
@@ -31,6 +32,10 @@ export class ClientCertificates {
     try {
       const pair = { cert: readFileSync(files.certificate), key: readFileSync(files.key) };
       createSecureContext(pair);
+      // Deno's context takes anything.
+      if (!new X509Certificate(pair.cert).checkPrivateKey(createPrivateKey(pair.key))) {
+        throw new Error("key does not match");
+      }
       return pair;
     } catch (cause) {
       throw new BackendError(
