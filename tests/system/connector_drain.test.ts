@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { readStatus } from "../../src/connector/status/client.ts";
+import { statusSocketPath } from "../../src/connector/status/socket_path.ts";
 import { type ConnectorProcess, registerConnector, startConnector } from "../../src/demo/processes.ts";
 import { connectorRuntime } from "../support/connector_runtime.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
@@ -153,4 +155,15 @@ test("an idle connector leaves at once, and says so in peace", async () => {
   await until("its tunnel is gone", async () => await lanesOf(stage.connectorId) === undefined);
   await stage.startConnector();
   assert.equal((await users.get(stage.url("/"))).body, "quick");
+});
+
+test("a connector that has only answered probes stops at once: the probe's lane is retired, too", async () => {
+  const probed = await another("probed", "--drain-ms", "300000");
+  const socket = statusSocketPath(probed.stateDir);
+  for (let exchanges = 0; exchanges === 0;) {
+    const { tunnels } = await readStatus(socket) as { tunnels: { exchanges: number }[] };
+    exchanges = tunnels[0]?.exchanges ?? 0;
+  }
+  await probed.stop();
+  assert.deepEqual(await probed.child.exited, { code: 0, signal: null }, "it was not killed");
 });

@@ -203,6 +203,7 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     if (this.#state === "ready") this.#leaveRegistry();
     this.#state = "draining";
     this.#idleLanes.retireAll();
+    this.#retireProbeLane();
     this.drainExchanges();
     return true;
   }
@@ -283,7 +284,7 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
 
   /** A lane's exchange is over. */
   idle(lane: Lane): void {
-    if (lane === this.#probe.lane) return;
+    if (lane === this.#probe.lane) return this.#retireProbeLane();
     this.#released(lane);
     this.answeredAt = this.now();
     this.#offer(lane);
@@ -347,6 +348,12 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
   #leaveRegistry(): void {
     this.#deps.counters.tunnelsConnected -= 1;
     this.#deps.registry.remove(this.#groupId, this);
+  }
+
+  /** The probe's lane goes like all others when the connector stops, which waits for the last one. */
+  #retireProbeLane(): void {
+    const { lane } = this.#probe;
+    if (this.#state === "draining" && lane?.isIdle === true) lane.retire();
   }
 
   #offer(lane: Lane): void {
