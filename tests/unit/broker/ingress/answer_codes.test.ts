@@ -19,6 +19,7 @@ test("answerTo: every code of a backend has an answer that says whose fault it i
     backend_tls_name_mismatch: 502,
     backend_tls_expired: 502,
     backend_tls_failed: 502,
+    backend_wrong_protocol: 502,
     backend_timeout: 504,
     backend_idle_timeout: 504,
     backend_reset: 502,
