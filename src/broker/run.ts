@@ -129,7 +129,7 @@ export async function runBroker(
       nodeId: randomUUID(),
       softwareVersion: VERSION,
       identities: {
-        renew: (connectorId, csr) => renewals.renew(connectorId, csr),
+        renew: (connectorId, csr, serial) => renewals.renew(connectorId, csr, serial),
         trustAnchors: () => ca.trustAnchors,
       },
     }),

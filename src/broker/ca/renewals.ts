@@ -35,13 +35,14 @@ export class Renewals {
   }
 
   /**
-   * The certificate, leaf first, PEM. Throws `X509Error` (`csr_invalid`), `RenewalRefusal` (`connector_disabled`,
-   * `renewal_limited`), `StoreError`, `CaError`.
+   * The certificate, leaf first, PEM. `vouchedBy` is the serial number of the one whose tunnel asked. Throws `X509Error`
+   * (`csr_invalid`), `RenewalRefusal` (`connector_disabled`, `renewal_limited`), `StoreError` (`certificate_revoked` where
+   * the one that asked was revoked since), `CaError`.
    */
-  async renew(connectorId: string, csr: string): Promise<string> {
+  async renew(connectorId: string, csr: string, vouchedBy?: string): Promise<string> {
     const key = await readCertificateRequest(csr);
     const before = this.#running.get(connectorId) ?? Promise.resolve();
-    const renewal = before.catch(() => {}).then(() => this.#renew(connectorId, key));
+    const renewal = before.catch(() => {}).then(() => this.#renew(connectorId, key, vouchedBy));
     this.#running.set(connectorId, renewal);
     try {
       return await renewal;
@@ -50,7 +51,7 @@ export class Renewals {
     }
   }
 
-  async #renew(id: string, key: RequestedKey): Promise<string> {
+  async #renew(id: string, key: RequestedKey, vouchedBy: string | undefined): Promise<string> {
     const { store, ca, log } = this.#parts;
     const { enabled } = await store.getConnector(id);
     if (!enabled) {
@@ -64,7 +65,7 @@ export class Renewals {
     }
     this.#checkRate(id);
     const issued = await ca.issueConnectorCertificate(id, key.publicKey);
-    await store.setConnectorCertificate(id, issued);
+    await store.setConnectorCertificate(id, issued, vouchedBy);
     const { serial, notAfter } = issued;
     log.info("Renewed a connector's certificate", {
       connector: id,

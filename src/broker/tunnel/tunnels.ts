@@ -23,7 +23,10 @@ export interface TunnelsDeps extends TunnelDeps {
   nodeId: string;
   softwareVersion: string;
   /** The authority's part: new certificates for connectors, and the trust anchors that they are told of. PEM. */
-  identities: { renew(connectorId: string, csr: string): Promise<string>; trustAnchors(): string };
+  identities: {
+    renew(connectorId: string, csr: string, serial: string): Promise<string>;
+    trustAnchors(): string;
+  };
 }
 
 const CAPABILITIES: string[] = [PROBE_CAPABILITY];
@@ -135,7 +138,8 @@ export class Tunnels implements Disposable {
       case "certificate.renew": {
         if (tunnel.hello === null) throw new TunnelError("tunnel_unknown", "Cannot renew: no hello was said");
         const { csr } = parseRenewalRequest(fields);
-        return await reply({ certificate: await this.#deps.identities.renew(tunnel.connectorId, csr) });
+        const certificate = await this.#deps.identities.renew(tunnel.connectorId, csr, tunnel.peer.serial);
+        return await reply({ certificate });
       }
       default:
         return "unsupported";

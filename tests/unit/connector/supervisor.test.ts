@@ -134,6 +134,12 @@ for (
   });
 }
 
+test("shut out by the broker, it waits 5 minutes, give or take a fifth, from the first time on", async (t) => {
+  const shutOut = () => new DialError("tunnel_refused", "", { details: { reason: "connector_disabled" } });
+  const waits = await waitsAfter(t, [shutOut(), shutOut(), shutOut()]);
+  assert.deepEqual(waits.map(Math.round), [360_000, 360_000, 360_000]);
+});
+
 test("an error that is none of dialling is waited for, too", async (t) => {
   const waits = await waitsAfter(t, Array.from({ length: 12 }, () => new TypeError("unexpected")));
   assert.equal(waits.at(-1), 20_000);
