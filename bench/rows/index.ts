@@ -1,6 +1,7 @@
 import type { Row } from "../row.ts";
 import { download, downloads8, upload } from "./bulk.ts";
 import { delay } from "./delay.ts";
+import { events } from "./events.ts";
 import { grpc } from "./grpc.ts";
 import { million } from "./million.ts";
 import { narrow } from "./narrow.ts";
@@ -18,6 +19,7 @@ export const ROWS: readonly Row[] = [
   upload,
   websocket,
   grpc,
+  events,
   delay,
   narrow,
   stalled,
