@@ -93,6 +93,34 @@ export function websocketOver(connection: Duplex): WebSocket {
   return socket;
 }
 
+/** A message on its way in fragments. */
+export interface Sending {
+  /** Bytes that have left the sender's process. */
+  left: number;
+}
+
+/** Sends one message in fragments of `size` bytes, each when the one before it has left. */
+export function sendInParts(socket: WebSocket, message: Buffer, size: number): Sending {
+  const sending = { left: 0 };
+  const next = () => {
+    const end = Math.min(sending.left + size, message.length);
+    socket.send(message.subarray(sending.left, end), { fin: end === message.length }, (error) => {
+      sending.left = end;
+      if (!error && end < message.length) next();
+    });
+  };
+  next();
+  return sending;
+}
+
+/** Resolves when no more leaves while `pass` is done again and again. */
+export async function untilStuck(sending: Sending, pass: () => Promise<unknown>): Promise<void> {
+  for (let before = -1; before !== sending.left;) {
+    before = sending.left;
+    for (let i = 0; i < 50; i++) await pass();
+  }
+}
+
 /** The next message, as bytes. */
 export async function nextMessage(socket: WebSocket): Promise<Buffer> {
   const [data] = await once(socket, "message") as [Buffer];
