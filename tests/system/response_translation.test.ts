@@ -118,6 +118,12 @@ test("a login that redirects and sets cookies works across path prefixes, on HTT
   const cookie = cookies.map((text) => text.split(";")[0]).join("; ");
   const home = await request2(user, { ":path": login.headers.location!, ":authority": HOST, cookie });
   assert.equal(home.body, "hello sid=a=b,c; theme=dark");
+  routes.set("/wiki/hints", (_req, res) => {
+    res.writeEarlyHints({ link: `<http://127.0.0.1:${port}/wiki/a.css>; rel=preload` });
+    res.end();
+  });
+  const hints = await request2(user, { ":path": "/docs/hints", ":authority": HOST });
+  assert.equal(hints.informational[0]!.link, `<https://${HOST}/docs/a.css>; rel=preload`);
   user.destroy();
 
   const wild = await get("/docs/", {}, "Other.example.test:8080");

@@ -63,6 +63,13 @@ test("CSS: a long style sheet cut anywhere gives the same result", () => {
   assert.equal(inPieces(css, each), expected);
 });
 
+test("CSS: a long style sheet leaves as it comes, but for what may not be cut yet", () => {
+  const one = new CssRewriter(translate);
+  const css = "a{b:url(/in/x)}".repeat(4_000);
+  assert.equal(one.write(`${css}p{q:url(/in/`), rewriteCss(css, translate) + "p{");
+  assert.equal(one.write("y)}") + one.end(), "q:url(/out/y)}");
+});
+
 test("CSS: what cannot be cut passes as it is, once it is longer than may be held", () => {
   const endless = `/*${"x".repeat(200_000)}*/a{b:url(/in/x)}`;
   const cuts = Array.from({ length: 200 }, (_, i) => i * 1_000);
