@@ -19,11 +19,16 @@ const PSEUDO_HEADERS = 5;
 
 /** Ends sessions that only cost, and says why a session was ended, by us or by the HTTP/2 library. */
 function watch(session: ServerHttp2Session, limits: IngressLimits): void {
-  let cause: EndCause | undefined;
+  let told = false;
+  const tell = (cause: EndCause | undefined) => {
+    if (told || cause === undefined) return;
+    told = true;
+    limits.onEnded(cause);
+  };
   // Without a listener an error of one client would end the process.
-  session.on("error", (error) => cause ??= causeOf(error));
-  const end = (why: EndCause, code: number) => {
-    cause ??= why;
+  session.on("error", (error) => tell(causeOf(error)));
+  const end = (cause: EndCause, code: number) => {
+    tell(cause);
     session.destroy(undefined, code);
   };
   const frames = new ControlFrames(performance.now());
@@ -37,9 +42,12 @@ function watch(session: ServerHttp2Session, limits: IngressLimits): void {
   session.once("stream", () => clearTimeout(timer));
   const closed = function (this: Socket): void {
     clearTimeout(timer);
-    // Where its own limits (resets, empty and unknown frames, ...) are exceeded, the library says so to nobody else.
-    if (cause === undefined && isHttp2Error(this.errored)) cause = "http2_flood";
-    if (cause !== undefined) limits.onEnded(cause);
+    const { errored } = this;
+    // Neither the peer nor we have ended it, at least not first: a peer that was still sending answers with a reset.
+    const isUnasked = !this.readableEnded && !session.closed && (errored === null || this.writableEnded);
+    // The session tells its error, if it does, after the socket. Where its own limits (resets, empty and unknown frames, ...)
+    // are exceeded, the library says so to nobody else.
+    if (isUnasked || isHttp2Error(errored)) setImmediate(tell, "http2_flood");
   };
   session.socket.once("close", closed);
 }
