@@ -18,6 +18,9 @@ const SMALL = 100_000;
 /** A backend of heads answers one request a connection. */
 const CLOSING = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
+/** Deno's HTTP/2 client cannot leave a stream open or unread as these users do. */
+const NODE_ONLY = { skip: "Deno" in globalThis && "the test's own users: Deno's HTTP/2 client" };
+
 let stage: IngressStage;
 /** Answers whole requests, those to /hold when they are let go. */
 let backend: StagedBackend;
@@ -153,6 +156,13 @@ test("largest body: a length over it is 413 before the backend hears of it", asy
     const response = await wire.response();
     assert.deepEqual([response.status, JSON.parse(response.body).code], [413, "too_large"]);
     wire.close();
+    assert.equal(backend.raw.requests.length + backend.raw.connections.length, seen);
+  }
+});
+
+test("largest body, HTTP/2: a length over it is 413 before the backend hears of it", NODE_ONLY, async () => {
+  for (const length of [SMALL + 1, 10 ** 14]) {
+    const seen = backend.raw.requests.length + backend.raw.connections.length;
     const user = await user2("small");
     const head = { ":path": "/", ":method": "PUT", ":authority": "small.example.test" };
     const stream = user.request({ ...head, "content-length": length }, { endStream: false });
@@ -259,11 +269,14 @@ test("maintenance: 503 with the message, escaped, for people and programs; nothi
   wire.send("HEAD / HTTP/1.1\r\nHost: away.example.test\r\n\r\n");
   assert.equal((await wire.response(true)).status, 503);
   wire.close();
+  assert.equal(backend.raw.requests.length, seen);
+});
+
+test("maintenance, HTTP/2: the same", NODE_ONLY, async () => {
   const user = await user2("away");
   const second = await request2(user, { ":path": "/", ":authority": "away.example.test" });
   assert.deepEqual([second.status, second.headers["retry-after"]], [503, "77"]);
   user.destroy();
-  assert.equal(backend.raw.requests.length, seen);
 });
 
 test("a change of an app leaves what is under way alone and holds for the next request", async () => {
@@ -304,6 +317,12 @@ test("a user who stops in the middle of an upload is sent away", async () => {
   assert.deepEqual([response.status, JSON.parse(response.body).code], [408, "user_idle"]);
   assert.equal(await wire.over(), "ended");
   wire.close();
+  assert.equal(await counted("user_idle"), before + 1);
+});
+
+test("a user who stops in the middle of an upload is sent away, HTTP/2", NODE_ONLY, async () => {
+  const before = await counted("user_idle");
+  heads.answer = (socket) => void socket.resume();
   const user = await user2("heads");
   const stream = user.request({ ":path": "/", ":method": "PUT", ":authority": "heads.example.test" }, {
     endStream: false,
@@ -313,27 +332,31 @@ test("a user who stops in the middle of an upload is sent away", async () => {
   const [head] = await once(stream, "response");
   assert.equal(head[":status"], 408);
   user.destroy();
-  assert.equal(await counted("user_idle"), before + 2);
+  assert.equal(await counted("user_idle"), before + 1);
 });
 
-test("a user who does not read is sent away, whether the response is all here or not", async () => {
-  for (const bytes of [150_000, 1_000_000]) {
-    const before = await counted("user_idle");
-    const body = Buffer.alloc(bytes, "x");
-    heads.answer = (socket) => {
-      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bytes}\r\n\r\n`);
-      socket.write(body);
-    };
-    const user = await user2("heads");
-    const stream = user.request({ ":path": "/", ":authority": "heads.example.test" });
-    const closed = new Promise((resolve) => stream.on("error", resolve));
-    await once(stream, "response");
-    assert.equal((await closed as { code: string }).code, "ERR_HTTP2_STREAM_ERROR");
-    user.destroy();
-    assert.equal(await counted("user_idle"), before + 1);
-  }
-  await stage.lanesIdle();
-});
+test(
+  "a user who does not read is sent away, whether the response is all here or not",
+  NODE_ONLY,
+  async () => {
+    for (const bytes of [150_000, 1_000_000]) {
+      const before = await counted("user_idle");
+      const body = Buffer.alloc(bytes, "x");
+      heads.answer = (socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bytes}\r\n\r\n`);
+        socket.write(body);
+      };
+      const user = await user2("heads");
+      const stream = user.request({ ":path": "/", ":authority": "heads.example.test" });
+      const closed = new Promise((resolve) => stream.on("error", resolve));
+      await once(stream, "response");
+      assert.equal((await closed as { code: string }).code, "ERR_HTTP2_STREAM_ERROR");
+      user.destroy();
+      assert.equal(await counted("user_idle"), before + 1);
+    }
+    await stage.lanesIdle();
+  },
+);
 
 test("a user who is silent while it is the backend's turn stays", async () => {
   heads.answer = (socket) => void setTimeout(() => socket.end(CLOSING), 1_000);
