@@ -43,9 +43,13 @@ interface Answer {
 }
 
 /** Starts `program` (Chromium) with a profile of its own and opens an empty page; both end with the test. */
-export async function openBrowserPage(t: TestContext, program: string): Promise<BrowserPage> {
+export async function openBrowserPage(
+  t: TestContext,
+  program: string,
+  flags: readonly string[] = [],
+): Promise<BrowserPage> {
   const profile = await mkdtemp(join(tmpdir(), "sallyport-browser-"));
-  const browser = spawn(program, [...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
+  const browser = spawn(program, [...FLAGS, ...flags, `--user-data-dir=${profile}`, "about:blank"], {
     stdio: ["ignore", "ignore", "pipe"],
     detached: true,
   });

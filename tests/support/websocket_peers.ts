@@ -10,7 +10,7 @@ export type { WebSocket };
 /** How a message or handshake of any size is taken: the peers must not be what sets a limit. */
 const UNLIMITED = { maxPayload: 0, maxBufferedChunks: 0, maxFragments: 0 };
 
-/** A real WebSocket server. It echoes what it gets as it got it, unless a test does otherwise. */
+/** A real WebSocket server. It echoes what it gets as it got it, unless a test does otherwise; requests get a page. */
 export interface WebsocketBackend extends AsyncDisposable {
   /** `http://127.0.0.1:...` */
   readonly origin: string;
@@ -31,7 +31,9 @@ export function echo(socket: WebSocket): void {
 
 /** Starts one. It speaks subprotocols `chat` and `super`, and compresses what is longer than `threshold`. */
 export async function websocketBackend(): Promise<WebsocketBackend> {
-  const server = createServer({ noDelay: true });
+  const server = createServer({ noDelay: true }, (_request, response) => {
+    response.setHeader("content-type", "text/html").end("<title>WebSockets</title>");
+  });
   const sockets = new WebSocketServer({
     noServer: true,
     ...UNLIMITED,
@@ -57,6 +59,7 @@ export async function websocketBackend(): Promise<WebsocketBackend> {
     open: sockets.clients,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets.clients) socket.terminate();
+      server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
