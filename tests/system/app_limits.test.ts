@@ -343,8 +343,8 @@ test(
       const before = await counted("user_idle");
       const body = Buffer.alloc(bytes, "x");
       heads.answer = (socket) => {
-        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bytes}\r\n\r\n`);
-        socket.write(body);
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bytes}\r\nConnection: close\r\n\r\n`);
+        socket.end(body);
       };
       const user = await user2("heads");
       const stream = user.request({ ":path": "/", ":authority": "heads.example.test" });
