@@ -1,8 +1,8 @@
 /**
  * The connector's composition root: what starts in which order, what stops in which order, and why.
  *
- * Start: logs; the lock, so that two processes never share one state folder; the identity; the backends; the status
- * socket, which answers even while no tunnel is up; then the tunnels. Stop is the reverse: the broker is told to begin
+ * Start: logs; the state folder, which two processes never share; the identity; the backends; the status socket, which
+ * answers even while no tunnel is up; then the tunnels. Stop is the reverse: the broker is told to begin
  * nothing new, exchanges in flight end, then the tunnels, and so on.
  */
 import { randomUUID } from "node:crypto";
@@ -26,12 +26,10 @@ import type { ConnectorConfiguration } from "./config.ts";
 import { ensureRegistered } from "./first_registration.ts";
 import { type Identity, loadIdentity } from "./identity/identity.ts";
 import { checkTrust, saveTrust } from "./identity/trust.ts";
-import { lockState } from "./identity/state_lock.ts";
 import { KnownApps } from "./known_apps.ts";
 import { Renewer, type RenewerOptions } from "./renewer.ts";
-import { serveStatus } from "./status/server.ts";
-import { statusSocketPath } from "./status/socket_path.ts";
 import { Supervisor } from "./supervisor.ts";
+import { Tenancy } from "./tenancy.ts";
 import type { TunnelContext } from "./tunnel.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
 
@@ -40,6 +38,8 @@ export interface RunOptions {
   /** One JSON line on standard output once the first tunnel is ready. */
   json: boolean;
   signal: AbortSignal;
+  /** Another process that serves with the same state hands over, instead of being an error. */
+  takeOver?: boolean;
   /** The enrolment token for a host that is not registered; null where there is none. */
   token?: () => Promise<Secret | null>;
   /** Another clock for renewals, and who is told of their steps: for tests that end the process at one of them. */
@@ -53,7 +53,8 @@ const LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(["debug", "info", "warn",
 /** Runs a connector until the signal is aborted and all is stopped. */
 export async function runConnector(
   config: ConnectorConfiguration,
-  { json, signal, token = () => Promise.resolve(null), renewal = {} }: RunOptions,
+  { json, signal, token = () => Promise.resolve(null), renewal: renewalOptions = {}, takeOver = false }:
+    RunOptions,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const logging = createLogging({
@@ -65,7 +66,23 @@ export async function runConnector(
   const { log } = logging;
 
   await ensureRegistered(config, { token, log, signal });
-  stack.use(lockState(config.stateDir));
+  const instanceId = randomUUID();
+  const replaced = new AbortController();
+  const stopped = AbortSignal.any([signal, replaced.signal]);
+  const tenancy = stack.use(
+    await Tenancy.take({
+      stateDir: config.stateDir,
+      snapshot: () => snapshot(),
+      yielding: async (successor) => {
+        for (const { tunnel } of supervisors) tunnel?.announceSuccessor(successor);
+        renewing.abort();
+        await renewal;
+      },
+      resumed: () => startRenewals(),
+      replaced: () => replaced.abort(),
+      log,
+    }, takeOver ? instanceId : null),
+  );
   let identity = await loadIdentity(config.stateDir).catch((error: { code?: string }) => {
     if (error.code !== "certificate_expired") throw error;
     return loadIdentity(config.stateDir, { allowExpired: true }); // It may come back.
@@ -120,7 +137,7 @@ export async function runConnector(
       softwareVersion: VERSION,
       machineName: config.machineName || hostname(),
       os: `${type()} ${release()}`,
-      instanceId: randomUUID(),
+      instanceId,
     },
     onNotice: (kind, fields) => notices[kind]?.(fields),
     onVersion: (answer) => {
@@ -153,6 +170,7 @@ export async function runConnector(
       },
       onReady: () => {
         renewer.look();
+        tenancy.ready();
         if (announced || !json) return;
         announced = true;
         process.stdout.write(`${JSON.stringify({ ready: true, id: identity.connectorId })}\n`);
@@ -166,36 +184,43 @@ export async function runConnector(
     targetOf,
     supervisors,
     log,
-    ...renewal,
+    ...renewalOptions,
   });
 
-  stack.use(
-    await serveStatus(statusSocketPath(config.stateDir), () => ({
-      id: identity.connectorId,
-      version: VERSION,
-      latestVersion: wanted.latest,
-      desiredVersion: wanted.desired,
-      broker: formatHostPort(identity.address),
-      certificateNotAfter: new Date(identity.notAfter).toISOString(),
-      ...renewer.facts,
-      groupId: apps.groupId,
-      configRevision: apps.revision,
-      apps: apps.size,
-      tunnels: supervisors.map((supervisor) => ({
-        state: supervisor.state,
-        ...supervisor.tunnel?.facts,
-        ...(supervisor.lastError === null ? {} : { lastError: supervisor.lastError.message }),
-        ...(supervisor.shutOut === null ? {} : { shutOut: supervisor.shutOut }),
-      })),
-      logLinesLost: logging.lost,
+  let renewing = new AbortController();
+  let renewal: Promise<void> = Promise.resolve();
+  const startRenewals = (): void => {
+    renewing = new AbortController();
+    renewal = renewer.run(AbortSignal.any([stopped, renewing.signal]));
+  };
+  const snapshot = () => ({
+    id: identity.connectorId,
+    version: VERSION,
+    latestVersion: wanted.latest,
+    desiredVersion: wanted.desired,
+    broker: formatHostPort(identity.address),
+    certificateNotAfter: new Date(identity.notAfter).toISOString(),
+    ...renewer.facts,
+    groupId: apps.groupId,
+    configRevision: apps.revision,
+    apps: apps.size,
+    tunnels: supervisors.map((supervisor) => ({
+      state: supervisor.state,
+      ...supervisor.tunnel?.facts,
+      ...(supervisor.lastError === null ? {} : { lastError: supervisor.lastError.message }),
+      ...(supervisor.shutOut === null ? {} : { shutOut: supervisor.shutOut }),
     })),
-  );
+    logLinesLost: logging.lost,
+  });
+  await tenancy.serve();
   log.info("connector starting", {
     version: VERSION,
     connector: identity.connectorId,
     broker: formatHostPort(identity.address),
   });
-  await Promise.all([...supervisors.map((supervisor) => supervisor.run(signal)), renewer.run(signal)]);
+  startRenewals();
+  await Promise.all(supervisors.map((supervisor) => supervisor.run(stopped)));
+  await renewal;
   log.info("connector stopped");
 }
 

@@ -184,6 +184,11 @@ export class ConnectorTunnel implements LaneServerTunnel {
     if (this.#state === "draining") this.#drained();
   }
 
+  /** Tells the broker which process (instance id) is about to take over from this one. */
+  announceSuccessor(instanceId: string): void {
+    if (this.#state === "ready") this.#control.notice("handover", { instanceId });
+  }
+
   /**
    * Ends the tunnel once the exchanges that have begun are over, at the latest after `graceMs`. The broker begins no more
    * and retires each lane that is idle: with the last one gone, nothing can be under way. Called again, the grace is

@@ -86,6 +86,20 @@ export class FaultStage implements AsyncDisposable {
     });
   }
 
+  /** A new process takes over from a connector that serves. */
+  async takeOver(index: number): Promise<void> {
+    const connector = this.connectors[index]!;
+    const old = connector.process;
+    connector.process = await startConnector({
+      stateDir: old.stateDir,
+      runtime: "node",
+      env: this.#options.connectorEnv?.(index),
+      args: ["--take-over"],
+    });
+    const { code } = await old.child.exited;
+    if (code !== 0) throw new Error(`Cannot take over: the old process ended with ${code}`);
+  }
+
   /** Starts the broker that has ended, on the same ports and data. */
   async startBrokerAgain(): Promise<void> {
     const [publicListen, plainListen, adminListen] = this.#brokerPorts;

@@ -72,6 +72,16 @@ export const FAULTS: readonly Fault[] = [
       summary.failedGets + summary.failedPosts === 0 ? [] : [JSON.stringify(summary.outcomes)],
   },
   {
+    name: "graceful restart of the only connector, with take-over",
+    stage: { connectors: 1 },
+    postEvery: 10,
+    async inject(stage, extent) {
+      for (let i = 0; i < (extent === "full" ? 20 : 2); i++) await stage.takeOver(0);
+    },
+    judge: (summary) =>
+      summary.failedGets + summary.failedPosts === 0 ? [] : [JSON.stringify(summary.outcomes)],
+  },
+  {
     name: "kill -9 of one connector of two",
     stage: TWO,
     postEvery: 10,

@@ -12,6 +12,7 @@ export interface InstanceTunnel {
 
 /** How long a tunnel may take to show that there is still someone at its end, milliseconds. */
 const ALIVE_MS = 3_000;
+const MAX_ID = 64;
 
 /**
  * Which processes (instances) have tunnels with one connector's identity. Several tunnels of one instance are its own
@@ -19,6 +20,8 @@ const ALIVE_MS = 3_000;
  */
 export class Instances {
   readonly #log: Log;
+  /** By connector: the instance that is about to take over, by the word of the one that serves. */
+  readonly #successors = new Map<string, string>();
   /** The instance of each tunnel that was let in. */
   readonly #of = new Map<InstanceTunnel, string>();
 
@@ -32,6 +35,14 @@ export class Instances {
    */
   async enter(tunnel: InstanceTunnel, instanceId: string, sharing: "allow" | "refuse"): Promise<void> {
     const { connectorId, peer } = tunnel;
+    if (this.#successors.get(connectorId) === instanceId) {
+      this.#log.info("a process takes over from another one", {
+        connector: connectorId,
+        instance: instanceId,
+      });
+      if (tunnel.isOpen) this.#of.set(tunnel, instanceId);
+      return;
+    }
     const facts = () => ({
       code: "identity_shared",
       connector: connectorId,
@@ -59,9 +70,18 @@ export class Instances {
     if (tunnel.isOpen) this.#of.set(tunnel, instanceId);
   }
 
+  /** The instance that serves says who takes over from it: that one is no rival. */
+  announced(connectorId: string, successor: unknown): void {
+    if (typeof successor !== "string" || successor === "" || successor.length > MAX_ID) return;
+    this.#successors.set(connectorId, successor);
+  }
+
   /** A tunnel has ended, or its instance is about to stop. */
   left(tunnel: InstanceTunnel): void {
     this.#of.delete(tunnel);
+    if (![...this.#of.keys()].some(({ connectorId }) => connectorId === tunnel.connectorId)) {
+      this.#successors.delete(tunnel.connectorId);
+    }
   }
 
   #rivals(connectorId: string, instanceId: string): [InstanceTunnel, string][] {

@@ -69,6 +69,7 @@ export class Tunnels implements Disposable {
       request: (type, fields, reply) => this.#request(tunnel, type, fields, reply),
       notice: (type, fields) => {
         if (type === "backend.health") return this.#backendHealth(tunnel, fields);
+        if (type === "handover") return this.#instances.announced(tunnel.connectorId, fields.instanceId);
         if (type !== "drain" || !tunnel.drain()) return;
         this.#instances.left(tunnel);
         log.info("connector is about to stop", { busy: tunnel.busy });

@@ -20,17 +20,26 @@ export function addRunCommand(program: Command, { env, stdin, signal }: CliConte
       "Dials the broker with this host's identity and serves its group's applications until stopped.",
     );
   addConfigurationOptions(command, CONNECTOR_CONFIGURATION)
+    .option(
+      "--take-over",
+      "take over from a connector that runs with the same state, without a request lost",
+      false,
+    )
     .option("--json", "print one line of JSON when the first tunnel is ready", false)
     .addHelpText("after", EXAMPLES)
-    .action(async ({ json, ...flags }: { json: boolean } & Record<string, unknown>) => {
-      const configuration = loadConfiguration(CONNECTOR_CONFIGURATION, { flags, env });
-      const { runConnector } = await import("../run.ts");
-      const { tokenFile } = configuration;
-      const variable = env.SALLYPORT_TOKEN;
-      const token = () =>
-        tokenFile === "" && variable === undefined
-          ? Promise.resolve(null)
-          : readToken({ file: tokenFile || undefined, variable, stdin });
-      await runConnector(configuration, { json, signal, token });
-    });
+    .action(
+      async (
+        { json, takeOver, ...flags }: { json: boolean; takeOver: boolean } & Record<string, unknown>,
+      ) => {
+        const configuration = loadConfiguration(CONNECTOR_CONFIGURATION, { flags, env });
+        const { runConnector } = await import("../run.ts");
+        const { tokenFile } = configuration;
+        const variable = env.SALLYPORT_TOKEN;
+        const token = () =>
+          tokenFile === "" && variable === undefined
+            ? Promise.resolve(null)
+            : readToken({ file: tokenFile || undefined, variable, stdin });
+        await runConnector(configuration, { json, signal, token, takeOver });
+      },
+    );
 }

@@ -1,16 +1,23 @@
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { once } from "node:events";
+import type { Duplex } from "node:stream";
 import { StatusError } from "./errors.ts";
+import { successorOf } from "./takeover.ts";
 
 /** Bytes of the longest socket path that every system accepts (sun_path in unix(7) has 108 with its end, macOS 104). */
 const MAX_PATH_BYTES = 103;
 
 /**
- * Answers `GET /` on a local socket (0600) with `snapshot()` as JSON, until disposed. Only the holder of the state
+ * Answers `GET /` on a local socket (0600) with `snapshot()` as JSON, until disposed, and hands over the connection of a
+ * process that wants to take over. Only the holder of the state
  * folder's lock may call it: a socket left by a killed process is replaced. Throws `status_unavailable`.
  */
-export async function serveStatus(path: string, snapshot: () => unknown): Promise<AsyncDisposable> {
+export async function serveStatus(
+  path: string,
+  snapshot: () => unknown,
+  onTakeover?: (instanceId: string, socket: Duplex) => void,
+): Promise<AsyncDisposable> {
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
     throw new StatusError(
       "status_unavailable",
@@ -23,6 +30,13 @@ export async function serveStatus(path: string, snapshot: () => unknown): Promis
     response.end(body);
   });
   server.maxConnections = 16;
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex) => {
+    const successor = successorOf(request);
+    socket.on("error", () => {});
+    if (successor === null || onTakeover === undefined) {
+      socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
+    } else onTakeover(successor, socket);
+  });
   try {
     await remove(path);
     server.listen(path);
@@ -50,10 +64,9 @@ function answer({ method, url }: IncomingMessage, snapshot: () => unknown): [sta
 }
 
 async function stop(server: Server, path: string): Promise<void> {
-  const closed = once(server, "close");
+  // Not awaited: the connection of a successor stays open for longer.
   server.close();
   server.closeAllConnections();
-  await closed;
   await remove(path);
 }
 
