@@ -72,6 +72,8 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   }
 
   protected writeBody(bytes: Buffer): boolean {
+    // What is held back says nothing of room: a user who does not read must be felt with the next piece at the latest.
+    if (this.#writes === "direct" && this.#res.writableNeedDrain) return this.#write(bytes);
     if (this.#writes === "direct" || this.#writes === "head") {
       if (this.#writes === "direct") this.context.turns.add(this);
       this.#writes = "held";
