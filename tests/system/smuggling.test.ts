@@ -236,7 +236,7 @@ const HTTP1_ROWS: Row[] = [
     "Transfer-Encoding in capitals": [post("TRANSFER-ENCODING: CHUNKED") + HELLO, POSTED],
     "spaces between method, target and version": [line("GET  /row  HTTP/1.1"), ROW],
     "chunk extensions": [
-      chunked('3;a=b;c="d"\r\nhel\r\n2;x\r\nlo\r\n0;y\r\n\r\n') + SMUGGLED,
+      chunked('5;a=b;c="d"\r\nhello\r\n0;y\r\n\r\n') + SMUGGLED,
       { ...POSTED, headers: { "transfer-encoding": "chunked" } },
       { line: "GET /smuggled HTTP/1.1" },
     ],
@@ -275,7 +275,7 @@ const HTTP1_ROWS: Row[] = [
     ],
     "forwarded facts of the user's own": [
       get("X-Forwarded-For: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Real-Ip: 6.6.6.6"),
-      { ...ROW, headers: { "x-forwarded-for": "127.0.0.1", forwarded: undefined, "x-real-ip": undefined } },
+      { ...ROW, headers: { "x-forwarded-for": "127.0.0.1", "x-real-ip": undefined } },
     ],
     "names that become those of forwarded facts where servers take `-` for `_`": [
       get("X_Forwarded_For: 6.6.6.6", "X-Forwarded_Host: evil", "x.forwarded.proto: ftp", "X_A: 1", "X-A: 2"),
@@ -346,6 +346,7 @@ function assertSeen(seen: readonly Seen[]): void {
     const got = readHead(request.head).headers;
     for (const [name, value] of Object.entries(headers)) assert.equal(valueOf(got, name), value, name);
     assert.equal(request.body, body);
+    assert.doesNotMatch(request.head, /6\.6\.6\.6/);
     assert.equal(valueOf(got, "host"), backend.origin.slice("http://".length));
     assert.equal(
       valueOf(got, "content-length") !== undefined && /transfer-encoding/i.test(got.join()),
