@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -59,8 +60,22 @@ function renewing(t: TestContext, stateDir: string, step: string, what: "kill" |
 test("a certificate is renewed after two thirds of its life, again and again, and no request fails", async (t) => {
   const stage = await stageWith(t, "--connector-certificate-ms", "15000");
   using users = new Users();
+  // Besides what is short, a response that has begun before each renewal and ends after it.
+  let onHeld: (res: ServerResponse) => void = () => {};
+  const { origin } = await stage.backend((_req, res) => {
+    res.write("begun, ");
+    onHeld(res);
+  });
+  await stage.publish("/held", origin);
+  const hold = async () => {
+    const reached = new Promise<ServerResponse>((resolve) => onHeld = resolve);
+    const answer = users.get(stage.url("/held"), { method: "POST" });
+    answer.catch(() => {});
+    return { answer, res: await reached };
+  };
   const serials = new Set([await serialOf(stage.stateDir)]);
   let running = true;
+  t.after(() => running = false);
   let count = 0;
   const failures: string[] = [];
   const load = Array.from({ length: 16 }, async () => {
@@ -72,8 +87,12 @@ test("a certificate is renewed after two thirds of its life, again and again, an
     }
   });
   for (let from = 0, i = 0; i < 2; i++) {
-    await stage.logged('"certificate renewed"', from);
-    from = stage.connectorLog.findLastIndex((line) => line.includes('"certificate renewed"')) + 1;
+    const held = await hold();
+    await stage.logged('"tunnel moved"', from);
+    from = stage.connectorLog.findLastIndex((line) => line.includes('"tunnel moved"')) + 1;
+    assert.equal((await stage.facts()).tunnels.length, 2, "the old one serves what it has begun");
+    held.res.end("and whole");
+    assert.equal((await held.answer).body, "begun, and whole");
     serials.add(await serialOf(stage.stateDir));
     await stage.until("the old tunnel is gone", ({ tunnels }) => tunnels.length === 1);
   }
