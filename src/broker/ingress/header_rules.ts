@@ -1,5 +1,14 @@
 /** What happens to a header on its way through. */
-export type HeaderRule = "keep" | "drop" | "connection" | "host" | "length" | "coding" | "cookie" | "te" | "translate";
+export type HeaderRule =
+  | "keep"
+  | "drop"
+  | "connection"
+  | "host"
+  | "length"
+  | "coding"
+  | "cookie"
+  | "te"
+  | "translate";
 
 /** How many different spellings of names are remembered; others are looked up each time. */
 const MOST_REMEMBERED = 4096;
