@@ -12,7 +12,7 @@ import { affinityCookie } from "./affinity_cookie.ts";
 import { answerTo, countedAs, isOutOfReach } from "./answer_codes.ts";
 import { Attempts } from "./attempts.ts";
 import type { IngressCode } from "./error_table.ts";
-import type { IdleSweep, IdleWatch } from "./idle_sweep.ts";
+import type { IdleSweep } from "./idle_sweep.ts";
 import type { AppGates } from "./app_gates.ts";
 import { type AppLimits, declaredLength } from "./app_limits.ts";
 import { type BoundedExchange, ExchangeBounds } from "./exchange_bounds.ts";
@@ -30,6 +30,8 @@ import type { FilteredExchange } from "./response/body_rules.ts";
 import { applyChanges } from "./response/header_changes.ts";
 import type { ResponseRules } from "./response/response_rules.ts";
 import { type HeaderTranslator, incomingHeaders } from "./response_headers.ts";
+import { StatedLength } from "./stated_length.ts";
+import { UserWatch, type WatchedUser } from "./user_watch.ts";
 
 /** What every exchange of the ingress shares. */
 export interface ExchangeContext {
@@ -86,10 +88,6 @@ const TOO_LARGE: Abort = { code: "too_large", begun: true };
 const TOO_LONG: Abort = { code: "exchange_timeout", begun: true };
 const LOST_CODE = "tunnel_lost";
 const STALLED: Abort = { code: "stalled", begun: true };
-/** Response bytes that must be taken within the idle time; more may take longer. */
-const TAKEN_AT_ONCE = 1024 * 1024;
-/** A user who reads more slowly than this is not there. */
-const SLOWEST_BYTES_PER_MS = 16;
 const USER_IDLE: Abort = { code: "user_idle", begun: true };
 const NOT_WANTED: Abort = { code: "response_complete", begun: true };
 
@@ -98,7 +96,7 @@ const NOT_WANTED: Abort = { code: "response_complete", begun: true };
  * Subclasses say how a user's request is read and answered.
  */
 export abstract class IngressExchange
-  implements ExchangeHandler, LaneWaiter, FilteredExchange, BoundedExchange {
+  implements ExchangeHandler, LaneWaiter, FilteredExchange, BoundedExchange, WatchedUser {
   readonly target: ExchangeTarget;
   protected readonly context: ExchangeContext;
   /**
@@ -114,9 +112,7 @@ export abstract class IngressExchange
   #connectorId = "";
   #status = 0;
   #bytesIn = 0;
-  #bytesOut = 0;
-  /** How long the response says that its body is. */
-  #length = Number.POSITIVE_INFINITY;
+  readonly #length = new StatedLength();
   #hasBody = false;
   /** Changes the body on its way to the user; null where it goes as it comes. */
   #filter: BodyFilter | null = null;
@@ -133,13 +129,11 @@ export abstract class IngressExchange
   /** A request that waits for its turn. */
   #head: RequestHead | null = null;
   #mostBytesIn = Number.POSITIVE_INFINITY;
-  /** Watches a user who is to send or to read; null while nothing of that is to be done. */
-  #userWatch: IdleWatch | null = null;
+  /** Null while the user had nothing to do yet. */
+  #userWatch: UserWatch | null = null;
   /** What is to come of the request body: `length`: as much as it said; `open`: nobody knows; `held`: the backend is to take it first. */
   #upload: "none" | "length" | "open" = "none";
   #uploadHeld = false;
-  /** Idle times that a user has besides, who has much to read. */
-  #patience = 0;
 
   constructor(context: ExchangeContext, target: ExchangeTarget) {
     this.context = context;
@@ -242,7 +236,7 @@ export abstract class IngressExchange
     attempts.send(lane, this);
     if (this.#follows !== "body" || attempts.hasEnded) return;
     if (attempts.count > 1) return this.resumeBody();
-    this.#watchUser();
+    this.#watchUser().start();
     this.startBody();
   }
 
@@ -281,7 +275,7 @@ export abstract class IngressExchange
     } catch {
       return this.#unusable();
     }
-    if (head.status === 101) this.#length = Number.POSITIVE_INFINITY;
+    if (head.status === 101) this.#length.forget();
     if (!head.hasBody) this.#complete([]);
   }
 
@@ -290,9 +284,7 @@ export abstract class IngressExchange
    * such as that of a load balancer, what is too much would be taken for the next response. Throws where it cannot be.
    */
   noteLength(text: string): void {
-    const isFirst = this.#length === Number.POSITIVE_INFINITY;
-    if (!isFirst || !/^\d{1,15}$/.test(text)) throw new Error(`Cannot send body of length "${text}"`);
-    this.#length = Number(text);
+    this.#length.state(text);
     if (!this.#hasBody && this.#isShort()) {
       throw new Error(`Cannot send body of length ${text}: there is none`);
     }
@@ -300,8 +292,7 @@ export abstract class IngressExchange
 
   data(bytes: Buffer): void {
     if (this.state !== "answered") return;
-    this.#bytesOut += bytes.length;
-    if (this.#bytesOut > this.#length) return this.#cut();
+    if (!this.#length.add(bytes.length)) return this.#cut();
     const taken = this.#filter === null ? this.writeBody(bytes) : this.#filter.write(bytes);
     if (taken) this.#lane?.consumed(bytes.length);
     else this.#noteUnread(bytes.length);
@@ -345,47 +336,35 @@ export abstract class IngressExchange
     this.#bytesIn += bytes.length;
     if (this.#bytesIn > this.#mostBytesIn) return this.#tooLarge();
     this.#attempts?.keep(bytes);
-    if (this.#userWatch !== null) this.#userWatch.active = true;
+    this.#userWatch?.active();
     if (this.state === "waiting") return this.#keptWhole();
     if (this.#lane === null || this.#lane.sendData(bytes)) return true;
     this.#uploadHeld = true;
     return false;
   }
 
-  /** Part of a watch is whether the user is at fault: a backend that does not read holds uploads, too. */
-  #watchUser(): void {
+  #watchUser(): UserWatch {
     const { idleSweep, userIdleMs } = this.context;
-    this.#userWatch = idleSweep.watch(userIdleMs, () => this.#userSilent());
+    return this.#userWatch ??= new UserWatch(idleSweep, userIdleMs, this);
   }
 
-  #userSilent(): void {
-    this.#userWatch = null;
-    if (!this.#waitsForUser()) return this.#watchUser();
-    if (this.#patience-- > 0) return this.#watchUser();
+  userSilent(): void {
     this.#leave(USER_IDLE);
     if (this.state !== "over") return this.#fail(USER_IDLE.code);
     this.context.counters.failed(USER_IDLE.code);
     this.breakOff();
   }
 
-  #waitsForUser(): boolean {
+  get isAwaited(): boolean {
     if (this.#unread > 0 || this.#lingering > 0) return true;
     if (this.#uploadHeld || this.state === "waiting") return false;
     // A body of no stated length may be one side of a conversation once the response has begun.
     return this.#upload === "length" || (this.#upload === "open" && this.state === "sent");
   }
 
-  /** What is not taken is watched: it must become less. What is large may take longer, at 16 KB/s. */
   #noteUnread(bytes: number): void {
     this.#unread += bytes;
-    const large = Math.max(0, this.#unread - TAKEN_AT_ONCE);
-    this.#patience = Math.floor(large / SLOWEST_BYTES_PER_MS / this.context.userIdleMs);
-    if (this.#userWatch === null) this.#watchUser();
-  }
-
-  #stopWatch(): void {
-    if (this.#userWatch !== null) this.#userWatch.stop();
-    this.#userWatch = null;
+    this.#watchUser().unread(this.#unread);
   }
 
   #tooLarge(): boolean {
@@ -460,7 +439,7 @@ export abstract class IngressExchange
 
   /** The user has taken all that was written. */
   protected userDrained(): void {
-    if (this.#userWatch !== null) this.#userWatch.active = true;
+    this.#userWatch?.active();
     if (this.#filter !== null) this.#filter.resume();
     else this.#grantUnread();
   }
@@ -473,7 +452,7 @@ export abstract class IngressExchange
 
   /** The user's side is closed, whether all was said or not. Further calls do nothing. */
   protected userClosed(): void {
-    this.#stopWatch();
+    this.#userWatch?.stop();
     if (this.#lingering > 0) this.context.lanes.budget.give(this.#lingering);
     this.#lingering = 0;
     if (this.state === "over") return;
@@ -569,8 +548,7 @@ export abstract class IngressExchange
 
   /** True while bytes of a body of known length are missing. */
   #isShort(): boolean {
-    if (this.#length === Number.POSITIVE_INFINITY || this.#bytesOut === this.#length) return false;
-    return this.#method !== "HEAD" && this.#status !== 204 && this.#status !== 304;
+    return this.#length.isShort && this.#method !== "HEAD" && this.#status !== 204 && this.#status !== 304;
   }
 
   #fail(code: string): void {
@@ -614,10 +592,10 @@ export abstract class IngressExchange
 
   #log(error: string | undefined): void {
     this.#bounds?.over();
-    if (this.#userWatch !== null && this.#lingering === 0) this.#stopWatch();
+    if (this.#lingering === 0) this.#userWatch?.stop();
     const { counters, sessionLog } = this.context;
     const totalMs = performance.now() - this.#begunAt;
-    counters.finished(this.#status, totalMs, this.#bytesIn, this.#bytesOut);
+    counters.finished(this.#status, totalMs, this.#bytesIn, this.#length.seen);
     if (!sessionLog.enabled) return;
     sessionLog.write({
       requestId: this.target.requestId,
@@ -628,7 +606,7 @@ export abstract class IngressExchange
       path: this.target.path,
       status: this.#status,
       bytesIn: this.#bytesIn,
-      bytesOut: this.#bytesOut,
+      bytesOut: this.#length.seen,
       headMs: this.#headMs,
       totalMs,
       clientIp: this.target.clientIp,
