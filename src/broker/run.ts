@@ -28,6 +28,7 @@ import { readCaKey } from "./ca/ca_key.ts";
 import { Renewals } from "./ca/renewals.ts";
 import type { BrokerConfiguration } from "./config.ts";
 import { dataFolder } from "./data_folder.ts";
+import { lockDataFolder } from "./data_folder_lock.ts";
 import { createEnrolmentApp } from "./enrol/app.ts";
 import { AppGates } from "./ingress/app_gates.ts";
 import { type Certificates, createCertificates } from "./ingress/certificates.ts";
@@ -54,6 +55,7 @@ import type { EndCause } from "./metrics/end_causes.ts";
 import { createMetrics } from "./metrics/prometheus.ts";
 import { Registry } from "./registry/registry.ts";
 import type { Store } from "./store/port.ts";
+import { RememberedStore } from "./store/remembered.ts";
 import { openStore } from "./store/sqlite.ts";
 import { createTunnelApp } from "./tunnel/app.ts";
 import { DEFAULT_PROBE_TIMES } from "./tunnel/probe.ts";
@@ -86,7 +88,12 @@ export async function runBroker(
   let state: "starting" | "serving" | "draining" = "starting";
 
   const folder = dataFolder(config.dataDir);
-  const store = stack.use(await openStore({ path: folder.store, log }));
+  const inherited = inheritedSockets(env, process.pid);
+  stack.use(await lockDataFolder(folder.root, inherited.size > 0));
+  const counters = new DataPlaneCounters();
+  const store = stack.use(
+    await openStore({ path: folder.store, log, onFailure: () => void (counters.storeFailures += 1) }),
+  );
   stack.defer(await followSettings(store, logging));
   await ensureFirstAdminToken(store, folder.adminToken, log);
   const ca = stack.use(
@@ -109,7 +116,6 @@ export async function runBroker(
 
   const renewals = new Renewals({ store, ca, mostPerHour: config.certificateRenewalsPerHour, log });
 
-  const counters = new DataPlaneCounters();
   const registry = stack.use(
     new Registry(new CreditBudget(config.exchangeMemoryBytes), {
       waitForConnectorMs: config.waitForConnectorMs,
@@ -117,12 +123,13 @@ export async function runBroker(
       waitForLaneMax: config.maxLanesPerTunnel,
     }),
   );
+  const remembered = stack.use(new RememberedStore(store));
   const tunnels = stack.use(
     new Tunnels({
       registry,
       counters,
       log,
-      store,
+      store: remembered,
       times: { pingIntervalMs: config.pingIntervalMs, timeoutMs: config.tunnelTimeoutMs },
       probeTimes: DEFAULT_PROBE_TIMES,
       maxLanes: config.maxLanesPerTunnel,
@@ -139,7 +146,7 @@ export async function runBroker(
     log.debug("tunnel connection failed", { error: error.message });
   };
   const tunnelApp = createTunnelApp({
-    store,
+    store: remembered,
     tunnels,
     identityOf: (leaf) => ca.identityOf(leaf),
     externalIpOf: (session) => clientAddressOf(session.socket as never).address,
@@ -241,7 +248,6 @@ export async function runBroker(
     if (name === config.tunnelName) return tunnelServer.server;
     return name === config.enrolName ? publicTls : undefined;
   };
-  const inherited = inheritedSockets(env, process.pid);
   const onAccepted = (): void => void (counters.ingressConnections += 1);
   const listenAt = (name: string, text: string) => {
     const { host, port } = parseListenAddress(text)!; // Checked with the configuration.

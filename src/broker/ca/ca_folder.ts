@@ -2,6 +2,7 @@ import { randomBytes, type X509Certificate } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { removeTemporaryFiles, syncFolder, writeFileAtomically } from "../../platform/atomic_file.ts";
+import { makeFolder } from "../../platform/make_folder.ts";
 import {
   certificateFingerprint,
   isIssuedBy,
@@ -194,7 +195,7 @@ export class CaFolder {
       );
     await this.writing(async () => {
       try {
-        await mkdir(this.#dataDir, { recursive: true, mode: 0o700 });
+        await makeFolder(this.#dataDir, 0o700);
         await mkdir(unfinished, { mode: 0o700 });
         await write(ROOT_KEY, root.privateKey);
         await write(ROOTS, root.pem);

@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { syncFolder } from "../../platform/atomic_file.ts";
+import { makeFolder } from "../../platform/make_folder.ts";
 import { dataFolder } from "../data_folder.ts";
 import { backupStore } from "../store/backup.ts";
 import { restoreStore } from "../store/restore.ts";
@@ -27,7 +28,7 @@ export async function backupDataFolder(dataDir: string, to: string): Promise<voi
   if (await exists(target)) throw new CommandError("backup_failed", `Cannot back up to "${to}": it exists`);
   const unfinished = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.partial`);
   try {
-    await step("back up", to, () => mkdir(unfinished, { recursive: true, mode: 0o700 }));
+    await step("back up", to, () => makeFolder(unfinished, 0o700));
     const copy = dataFolder(unfinished);
     await backupStore(from.store, copy.store);
     await step("back up", to, async () => {
@@ -58,7 +59,7 @@ export async function restoreDataFolder(backup: string, dataDir: string): Promis
   const staged = join(dataDir, `ca.${randomBytes(6).toString("hex")}.new`);
   try {
     await step("restore", backup, async () => {
-      await mkdir(dataDir, { recursive: true, mode: 0o700 });
+      await makeFolder(dataDir, 0o700);
       await copyFolder(from.ca, staged);
     });
     const { replaced: replacedStore } = await restoreStore(from.store, to.store);

@@ -8,9 +8,14 @@ const MAX_IDLE_LOG_BYTES = 16 * 1024 * 1024;
 export interface Connections {
   writer: DatabaseSync;
   reader: DatabaseSync;
+  /** How long a change waits for a lock that another process holds, milliseconds. */
+  lockTimeoutMs: number;
 }
 
-/** Opens both; `lockTimeoutMs`: how long a call waits, and all else with it, for a lock that another process holds. */
+/**
+ * Opens both. `lockTimeoutMs`: how long a call waits for a lock that another process holds. Opening and reading wait
+ * for it with all else in this process, which the write-ahead log makes rare; a change waits alone.
+ */
 export function openConnections(path: string, lockTimeoutMs: number): Connections {
   const opened: DatabaseSync[] = [];
   const open = (...pragmas: string[]) => {
@@ -26,7 +31,9 @@ export function openConnections(path: string, lockTimeoutMs: number): Connection
       "foreign_keys = ON",
       `journal_size_limit = ${MAX_IDLE_LOG_BYTES}`,
     );
-    return { writer, reader: open("query_only = ON") };
+    const reader = open("query_only = ON");
+    writer.exec("PRAGMA busy_timeout = 0"); // SQLite would wait asleep, and every request of a user with it.
+    return { writer, reader, lockTimeoutMs };
   } catch (error) {
     for (const database of opened) database.close();
     throw toStoreError(error);

@@ -4,7 +4,7 @@ import type { Actor, Timestamp } from "../model.ts";
 import { ChangeFeed } from "./change_feed.ts";
 import type { Connections } from "./connections.ts";
 import { nodeSqliteDialect } from "./dialect.ts";
-import { StoreError } from "./errors.ts";
+import { isStoreFailure, StoreError } from "./errors.ts";
 import { createId } from "./id.ts";
 import { migrate } from "./migrate.ts";
 import type { Migration } from "./migrations.ts";
@@ -40,6 +40,8 @@ export interface DatabaseOptions {
   clock: { now(): Timestamp };
   log?: Log;
   maxTombstones?: number;
+  /** Hears of each call that failed because the store did, not for what was asked. */
+  onFailure?: (error: StoreError) => void;
 }
 
 /**
@@ -54,15 +56,18 @@ export class Database {
   readonly #reader: Queries;
   readonly #writes: WriteQueue;
   readonly #maxTombstones: number;
+  readonly #onFailure: (error: StoreError) => void;
+  #writeTrouble: string | null = null;
   #closed: Promise<void> | null = null;
 
-  constructor({ writer, reader }: Connections, options: DatabaseOptions) {
-    const { clock, log = silentLog, maxTombstones = DEFAULT_MAX_TOMBSTONES } = options;
+  constructor({ writer, reader, lockTimeoutMs }: Connections, options: DatabaseOptions) {
+    const { clock, log = silentLog, maxTombstones = DEFAULT_MAX_TOMBSTONES, onFailure = () => {} } = options;
     this.log = log;
     this.feed = new ChangeFeed(log);
     this.#clock = clock;
     this.#maxTombstones = maxTombstones;
-    this.#writer = new Kysely({ dialect: nodeSqliteDialect(writer, "BEGIN IMMEDIATE") });
+    this.#onFailure = onFailure;
+    this.#writer = new Kysely({ dialect: nodeSqliteDialect(writer, "BEGIN IMMEDIATE", lockTimeoutMs) });
     this.#writes = new WriteQueue(this.#writer);
     this.#reader = new Kysely({ dialect: nodeSqliteDialect(reader, "BEGIN") });
   }
@@ -79,14 +84,14 @@ export class Database {
   /** Runs queries on one snapshot. */
   async read<T>(body: (db: Queries) => Promise<T>): Promise<T> {
     this.#checkOpen();
-    return await this.#reader.transaction().execute(body);
+    return await this.#watch(this.#reader.transaction().execute(body));
   }
 
   /** Makes one change: all of `body` or nothing, on disk when it resolves; then tells listeners. */
   async write<T>(body: (mutation: Mutation) => Promise<T>): Promise<T> {
     this.#checkOpen();
     const changes: Change[] = [];
-    const result = await this.#writes.add((db) => body(this.#mutation(db, changes)));
+    const result = await this.#watchChange(this.#writes.add((db) => body(this.#mutation(db, changes))));
     this.feed.publish(changes);
     return result;
   }
@@ -94,7 +99,7 @@ export class Database {
   /** A change that a loss of power may undo until the next `write`; it spares the wait for the disk. */
   async note<T>(body: (db: Queries) => Promise<T>): Promise<T> {
     this.#checkOpen();
-    return await this.#writer.connection().execute(async (connection) => {
+    const noting = this.#writer.connection().execute(async (connection) => {
       await sql`PRAGMA synchronous = NORMAL`.execute(connection);
       try {
         return await connection.transaction().execute(body);
@@ -102,6 +107,7 @@ export class Database {
         await sql`PRAGMA synchronous = FULL`.execute(connection);
       }
     });
+    return await this.#watchChange(noting);
   }
 
   /** True when the file can be read. */
@@ -112,6 +118,17 @@ export class Database {
     } catch {
       return false;
     }
+  }
+
+  /** Why changes cannot be made now; null when they can. After a failure it tries one that changes nothing. */
+  async writeTrouble(): Promise<string | null> {
+    if (this.#writeTrouble === null) return null;
+    try {
+      await this.note((db) => db.updateTable("settings").set(({ ref }) => ({ id: ref("id") })).execute());
+    } catch {
+      // It is in the field.
+    }
+    return this.#writeTrouble;
   }
 
   /** Waits for the calls made, then closes both connections. */
@@ -126,6 +143,26 @@ export class Database {
       await this.#reader.destroy();
     } finally {
       await this.#writer.destroy();
+    }
+  }
+
+  async #watch<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call;
+    } catch (error) {
+      if (isStoreFailure(error)) this.#onFailure(error);
+      throw error;
+    }
+  }
+
+  async #watchChange<T>(call: Promise<T>): Promise<T> {
+    try {
+      const result = await this.#watch(call);
+      this.#writeTrouble = null;
+      return result;
+    } catch (error) {
+      if (isStoreFailure(error)) this.#writeTrouble = error.message;
+      throw error;
     }
   }
 

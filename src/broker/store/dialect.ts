@@ -9,7 +9,8 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from "kysely";
-import { toStoreError } from "./sqlite_error.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { isLocked, toStoreError } from "./sqlite_error.ts";
 import { Turnstile } from "./turnstile.ts";
 
 /** How a transaction of a connection begins: one that writes takes the lock first, so that it cannot fail half-way. */
@@ -19,14 +20,19 @@ export type Begin = "BEGIN" | "BEGIN IMMEDIATE";
 const MAX_STATEMENTS = 256;
 /** Calls that may wait for a connection. */
 const MAX_WAITING = 20_000;
+/** How often a lock is asked for that another process holds. */
+const ASK_AGAIN_MS = 10;
 
 /**
  * Kysely over one open `node:sqlite` connection. Kysely's own SQLite driver is not used: its mutex wakes every waiter
  * at each turn, and its transactions take the write lock only at the first write.
+ *
+ * `lockTimeoutMs`: how long the beginning of a transaction waits for a lock, while all else goes on. Once it has waited
+ * in vain the next ones do not wait at all, until one gets the lock: who queues up behind it must not add up the time.
  */
-export function nodeSqliteDialect(database: DatabaseSync, begin: Begin): Dialect {
+export function nodeSqliteDialect(database: DatabaseSync, begin: Begin, lockTimeoutMs = 0): Dialect {
   return {
-    createDriver: () => new NodeSqliteDriver(database, begin),
+    createDriver: () => new NodeSqliteDriver(database, begin, lockTimeoutMs),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createAdapter: () => new SqliteAdapter(),
     createIntrospector: (db) => new SqliteIntrospector(db),
@@ -37,12 +43,15 @@ class NodeSqliteDriver implements Driver {
   readonly #database: DatabaseSync;
   readonly #begin: Begin;
   readonly #connection: NodeSqliteConnection;
+  readonly #lockTimeoutMs: number;
+  #isLockedOut = false;
   /** One connection, so one transaction at a time; between its queries nobody else may slip in. */
   readonly #turnstile = new Turnstile(MAX_WAITING);
 
-  constructor(database: DatabaseSync, begin: Begin) {
+  constructor(database: DatabaseSync, begin: Begin, lockTimeoutMs: number) {
     this.#database = database;
     this.#begin = begin;
+    this.#lockTimeoutMs = lockTimeoutMs;
     this.#connection = new NodeSqliteConnection(database);
   }
 
@@ -58,7 +67,18 @@ class NodeSqliteDriver implements Driver {
   }
 
   async beginTransaction(): Promise<void> {
-    this.#exec(this.#begin);
+    const end = performance.now() + (this.#isLockedOut ? 0 : this.#lockTimeoutMs);
+    for (;;) {
+      try {
+        this.#database.exec(this.#begin);
+        this.#isLockedOut = false;
+        return;
+      } catch (error) {
+        this.#isLockedOut = isLocked(error) && performance.now() >= end;
+        if (!isLocked(error) || this.#isLockedOut) throw toStoreError(error);
+      }
+      await delay(ASK_AGAIN_MS);
+    }
   }
 
   async commitTransaction(): Promise<void> {

@@ -46,6 +46,13 @@ export class StoreError extends SallyportError<StoreCode> {
   }
 }
 
+/** True when the store itself failed: what was asked may have been right, and may succeed later. */
+export function isStoreFailure(error: unknown): error is StoreError {
+  if (!(error instanceof StoreError)) return false;
+  if (error.code === "store_unavailable") return error.retryable; // False: it is closed.
+  return error.code === "store_failed" || error.code === "store_damaged";
+}
+
 /** An enrolment token that does not permit to enrol. */
 export class TokenRefusedError extends StoreError {
   constructor(code: TokenCode, message: string, tokenId?: string) {

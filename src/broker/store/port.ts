@@ -193,6 +193,8 @@ export interface Store {
   onChange(listener: (change: Change) => void): () => void;
   /** True when a trivial read works: part of readiness. */
   ping(): Promise<boolean>;
+  /** Why changes cannot be made now, in words; null when they can, as far as the last one tells. */
+  writeTrouble(): Promise<string | null>;
   /** Writes a consistent copy to a new file (mode 0600) while in use: whole or not at all. Never over an existing file. */
   backup(path: string): Promise<void>;
   /** Ends after the calls already made; later ones fail. */

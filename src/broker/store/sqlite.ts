@@ -11,6 +11,7 @@ import { connectorCalls } from "./connectors.ts";
 import { openConnections } from "./connections.ts";
 import { Database } from "./database.ts";
 import { enrolmentCalls } from "./enrolment.ts";
+import type { StoreError } from "./errors.ts";
 import { groupCalls } from "./groups.ts";
 import { type Migration, MIGRATIONS } from "./migrations.ts";
 import type { Store } from "./port.ts";
@@ -25,7 +26,9 @@ export interface StoreOptions {
   clock?: { now(): Timestamp };
   /** Hears of listeners that fail. */
   log?: Log;
-  /** How long to wait for a lock that another process holds, in milliseconds; nothing else runs meanwhile. */
+  /** Hears of each call that failed because the store did, not for what was asked. */
+  onFailure?: (error: StoreError) => void;
+  /** How long a change waits for a lock that another process holds, in milliseconds. */
   lockTimeoutMs?: number;
   /** Removed apps remembered for each group, so that a connector that was away learns of them one by one. */
   maxTombstones?: number;
@@ -74,6 +77,7 @@ function storeOf(database: Database, path: string, lock: Disposable): Store & As
     ...auditCalls(database),
     onChange: (listener) => database.feed.subscribe(listener),
     ping: () => database.ping(),
+    writeTrouble: () => database.writeTrouble(),
     backup: (to) => backupStore(path, to),
     close,
     [Symbol.asyncDispose]: close,

@@ -28,3 +28,9 @@ export function toStoreError(cause: unknown): StoreError {
     ? new StoreError("store_failed", `Cannot use the store: ${String(message)}`, { cause })
     : new StoreError(failure.code, `Cannot use the store: ${failure.state}`, { cause });
 }
+
+/** True for a failure of SQLite because somebody else holds a lock. */
+export function isLocked(cause: unknown): boolean {
+  const { message, errcode } = cause as { message?: unknown; errcode?: unknown };
+  return typeof errcode === "number" ? (errcode & 0xff) === 5 : /database is locked/.test(String(message));
+}

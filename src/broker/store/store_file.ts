@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
-import { chmod, mkdir, open, stat } from "node:fs/promises";
+import { chmod, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolder } from "../../platform/make_folder.ts";
 import { StoreError } from "./errors.ts";
 
 /**
@@ -9,7 +10,7 @@ import { StoreError } from "./errors.ts";
  */
 export async function createPrivateFile(path: string): Promise<boolean> {
   return await fileStep("create", path, async () => {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(path), 0o700);
     try {
       await (await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600)).close();
       return true;

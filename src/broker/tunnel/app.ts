@@ -3,7 +3,7 @@ import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import { type Context, Hono } from "hono";
 import type { Log } from "../../platform/log.ts";
-import type { Store } from "../store/port.ts";
+import type { TunnelStore } from "../store/remembered.ts";
 import { admit } from "./admission.ts";
 import { TunnelError } from "./errors.ts";
 import { type StreamEnv, TAKEN } from "./hono_streams.ts";
@@ -17,7 +17,7 @@ export type IdentityOf = (
 
 /** What the tunnel application needs. */
 export interface TunnelAppDeps {
-  store: Store;
+  store: TunnelStore;
   tunnels: Tunnels;
   identityOf: IdentityOf;
   /** Address of the other end of a session, PROXY protocol taken into account. */

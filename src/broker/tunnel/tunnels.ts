@@ -10,7 +10,8 @@ import {
 import { PROBE_CAPABILITY } from "../../protocol/probe.ts";
 import type { Fields, Reply } from "../../tunnel/control_channel.ts";
 import type { Settings } from "../model.ts";
-import type { Change, Store } from "../store/port.ts";
+import type { Change } from "../store/port.ts";
+import type { TunnelStore } from "../store/remembered.ts";
 import { type AdmissionCode, admissionCode, admit } from "./admission.ts";
 import { answerPull } from "./config_answers.ts";
 import { TunnelError } from "./errors.ts";
@@ -19,7 +20,7 @@ import { BrokerTunnel, type TunnelDeps, type TunnelPeer } from "./tunnel.ts";
 
 /** What all tunnels of this node need. */
 export interface TunnelsDeps extends TunnelDeps {
-  store: Store;
+  store: TunnelStore;
   nodeId: string;
   softwareVersion: string;
   /** The authority's part: new certificates for connectors, and the trust anchors that they are told of. PEM. */

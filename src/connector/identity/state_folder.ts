@@ -1,6 +1,7 @@
 import type { Stats } from "node:fs";
-import { chmod, mkdir, readFile, rm, stat } from "node:fs/promises";
+import { chmod, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../../platform/make_folder.ts";
 import { StateError } from "./errors.ts";
 
 /** Files of an identity. `broker.json` is written last: a folder that has it is registered. */
@@ -20,9 +21,9 @@ export async function prepareStateFolder(stateDir: string): Promise<boolean> {
     return false;
   }
   return await writing(stateDir, async () => {
-    const created = await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    const created = await makeFolder(stateDir, 0o700);
     await chmod(stateDir, 0o700);
-    return created !== undefined;
+    return created;
   });
 }
 

@@ -9,7 +9,10 @@ export function healthRoutes({ store, live, metrics }: AdminDeps): Hono<AdminEnv
       const { ready, reasons } = live.ready();
       const stored = await store.ping().catch(() => false);
       const all = stored ? reasons : [...reasons, "the store does not answer"];
-      return c.json({ ready: ready && stored, reasons: all }, ready && stored ? 200 : 503);
+      // Users are served without it: nothing that would take this broker out of a load balancer.
+      const trouble = stored ? await store.writeTrouble().catch((error: Error) => error.message) : null;
+      const warnings = trouble === null ? [] : [`changes cannot be made: ${trouble}`];
+      return c.json({ ready: ready && stored, reasons: all, warnings }, ready && stored ? 200 : 503);
     })
     .get(
       "/metrics",

@@ -109,13 +109,17 @@ test("admin API: a store that does not answer is 503 with Retry-After, and not r
   assert.equal(answer.headers.get("retry-after"), "1");
   const ready = await readAnswer(await app.request("/readyz"));
   assert.equal(ready.status, 503);
-  assert.deepEqual(ready.body, { ready: false, reasons: ["the store does not answer"] });
+  assert.deepEqual(ready.body, { ready: false, reasons: ["the store does not answer"], warnings: [] });
 });
 
 test("health: /livez, /readyz with reasons and /metrics need no token", async (t) => {
   const { app, live } = await adminFixture(t);
   assert.equal((await app.request("/livez")).status, 200);
-  assert.deepEqual((await readAnswer(await app.request("/readyz"))).body, { ready: true, reasons: [] });
+  assert.deepEqual((await readAnswer(await app.request("/readyz"))).body, {
+    ready: true,
+    reasons: [],
+    warnings: [],
+  });
   live.readiness = { ready: false, reasons: ["draining"] };
   const unready = await readAnswer(await app.request("/readyz"));
   assert.equal(unready.status, 503);

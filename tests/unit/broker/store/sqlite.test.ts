@@ -111,6 +111,28 @@ test("store: a database locked by another program is unavailable for now; nothin
   assert.equal((await store.updateApp(ADMIN, app.id, { enabled: false })).version, 2);
 });
 
+test("store: who waits for a lock of another program keeps nobody else, and once in vain nobody waits again", async (t) => {
+  let failures = 0;
+  const { store, path } = await temporaryStore(t, { lockTimeoutMs: 300, onFailure: () => failures += 1 });
+  const other = new DatabaseSync(path);
+  other.exec("BEGIN IMMEDIATE");
+  let turns = 0;
+  const turning = setInterval(() => turns += 1, 5);
+  t.after(() => clearInterval(turning));
+  await assert.rejects(store.createGroup(ADMIN, "A"), { code: "store_unavailable" });
+  assert.ok(turns > 5, `${turns} turns`);
+  const notes = Array.from({ length: 200 }, () => store.noteConnectorSeen("x", { at: 1 }));
+  turns = 0;
+  await Promise.allSettled(notes);
+  assert.ok(turns < 200, `${turns} turns: each has waited`);
+  assert.equal(failures, 201);
+  assert.match((await store.writeTrouble())!, /locked/);
+  other.exec("ROLLBACK");
+  other.close();
+  assert.equal(await store.writeTrouble(), null);
+  await store.createGroup(ADMIN, "A");
+});
+
 test("store: after close, calls made before have ended and later ones fail", async (t) => {
   const { store } = await temporaryStore(t);
   const calls = Array.from({ length: 20 }, (_, i) => store.createGroup(ADMIN, `Group ${i}`));
