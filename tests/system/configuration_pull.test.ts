@@ -151,17 +151,17 @@ test("version.poll is answered with what the administrator has set; the API show
   assert.equal(facts.desiredVersion, "9.9.8");
 });
 
-test("a connector that is disabled loses its tunnel and is refused; enabled again, it is back", async () => {
+test("a connector that is disabled loses its tunnel and is refused; enabled and started again, it is back", async () => {
   const from = stage.connectorLog.length;
   await stage.broker.admin.request("PATCH", `connectors/${stage.connectorId}`, { enabled: false });
   const { connected, status } = await stage.until("its tunnel is gone", ({ connected }) => !connected);
   assert.deepEqual({ connected, status }, { connected: false, status: "disabled" });
-  const revoked = await stage.logged("ended this connector's access", from);
-  assert.equal(revoked.code, "connector_disabled");
-  const refused = await stage.logged('"no tunnel"', from);
-  assert.deepEqual([refused.code, refused.reason], ["tunnel_refused", "connector_disabled"]);
+  const refused = await stage.logged('"shut out by the broker"', from);
+  assert.equal(refused.code, "connector_disabled");
 
   await stage.broker.admin.request("PATCH", `connectors/${stage.connectorId}`, { enabled: true });
+  await stage.connector.stop(); // It would wait for minutes: who is refused for good does not knock all the time.
+  await stage.startConnector();
   await stage.until("it is back", ({ connected }) => connected);
   // It asked anew which version it should run.
   const { desired } = await stage.logged("another version should run", from);
@@ -171,9 +171,7 @@ test("a connector that is disabled loses its tunnel and is refused; enabled agai
 test("a connector that is deleted loses its tunnel and is refused", async () => {
   const from = stage.connectorLog.length;
   await stage.broker.admin.request("DELETE", `connectors/${stage.connectorId}`);
-  const revoked = await stage.logged("ended this connector's access", from);
-  assert.equal(revoked.code, "connector_unknown");
-  const refused = await stage.logged('"no tunnel"', from);
-  assert.deepEqual([refused.code, refused.reason], ["tunnel_refused", "connector_unknown"]);
+  const refused = await stage.logged('"shut out by the broker"', from);
+  assert.equal(refused.code, "connector_unknown");
   assert.deepEqual(await stage.broker.admin.connectors(), []);
 });
