@@ -15,8 +15,8 @@ const MAX_IDLE = 64;
 class DiallingAgent extends Agent {
   readonly #dialler: Dialler;
 
-  constructor(dialler: Dialler, connections: number) {
-    super({ keepAlive: true, maxSockets: connections, maxFreeSockets: MAX_IDLE, timeout: KEEP_ALIVE_MS });
+  constructor(dialler: Dialler, connections: number, keepAlive: boolean) {
+    super({ keepAlive, maxSockets: connections, maxFreeSockets: MAX_IDLE, timeout: KEEP_ALIVE_MS });
     this.#dialler = dialler;
   }
 
@@ -32,6 +32,8 @@ class DiallingAgent extends Agent {
 export class NodeHttpAdapter {
   readonly #app: ConnectorApp;
   readonly #agent: DiallingAgent;
+  /** For requests that are sent again: each on a connection of its own. */
+  readonly #fresh: DiallingAgent;
   readonly #host: string;
   readonly #running = new Set<NodeHttpExchange>();
   readonly #owner: ExchangeOwner;
@@ -39,26 +41,29 @@ export class NodeHttpAdapter {
   constructor(app: ConnectorApp, dialler: Dialler, connections: number, owner: ExchangeOwner) {
     this.#owner = owner;
     this.#app = app;
-    this.#agent = new DiallingAgent(dialler, connections);
+    this.#agent = new DiallingAgent(dialler, connections, true);
+    this.#fresh = new DiallingAgent(dialler, connections, false);
     this.#host = new URL(app.origin).host;
   }
 
   dispatch(request: BackendRequest, handler: BackendHandler): BackendExchange {
     const exchange = new NodeHttpExchange(handler, this.#app.timeouts, (over) => this.#left(over));
     this.#running.add(exchange);
-    exchange.start(this.#agent, request, this.#host);
+    exchange.start(this.#agent, request, this.#host, this.#fresh);
     return exchange;
   }
 
   /** Closes the connections, all idle: call it when the last exchange has ended. */
   retire(): void {
     this.#agent.destroy();
+    this.#fresh.destroy();
   }
 
   /** Closes every connection; exchanges that run fail with `backend_closed`. */
   destroy(): void {
     for (const exchange of this.#running) exchange.close();
     this.#agent.destroy();
+    this.#fresh.destroy();
   }
 
   #left(exchange: NodeHttpExchange): void {

@@ -3,6 +3,7 @@ import type { Agent, IncomingMessage, InformationEvent, RequestOptions } from "n
 import type { Duplex } from "node:stream";
 import type { AppTimeouts } from "../../protocol/app.ts";
 import { BackendError } from "./errors.ts";
+import { mayBeSentTwice } from "./idempotent.ts";
 import { framedHeaders } from "./node_http_head.ts";
 import { nodeHttpError } from "./node_http_error.ts";
 import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest, HeaderList } from "./port.ts";
@@ -44,6 +45,9 @@ export class NodeHttpExchange implements BackendExchange {
   #smallLeaving = false;
   /** A failure not told yet. */
   #failure: BackendFailure | null = null;
+  /** Sends the request once more, on a fresh connection; null where it may not be, or was. */
+  #again: (() => void) | null = null;
+  #repeated = false;
 
   /** `left` is called once, when the exchange is over. */
   constructor(handler: BackendHandler, timeouts: AppTimeouts, left: (exchange: NodeHttpExchange) => void) {
@@ -52,7 +56,13 @@ export class NodeHttpExchange implements BackendExchange {
     this.#left = left;
   }
 
-  start(agent: Agent, head: BackendRequest, host: string): void {
+  /** `fresh`: an agent that uses no connection twice. */
+  start(agent: Agent, head: BackendRequest, host: string, fresh: Agent): void {
+    if (mayBeSentTwice(head)) this.#again = () => this.#send(fresh, head, host);
+    this.#send(agent, head, host);
+  }
+
+  #send(agent: Agent, head: BackendRequest, host: string): void {
     const options: RequestOptions = {
       agent,
       method: head.method,
@@ -147,11 +157,27 @@ export class NodeHttpExchange implements BackendExchange {
     request.on("drain", () => {
       if (this.#state !== "over" && !this.#bodyEnded) this.#handler.drained();
     });
-    request.on("error", (error) => this.#fail(error));
+    request.on("error", (error) => this.#broken(request, error));
     // With a response there may be bytes of it to come, buffered while paused: its own events tell.
     request.once("close", () => {
-      if (this.#response === null && this.#socket === null) this.#fail(new Error("socket hang up"));
+      if (this.#response === null && this.#socket === null) {
+        this.#broken(request, new Error("socket hang up"));
+      }
     });
+  }
+
+  /** A backend may close a connection that it has kept for us just when the request is on its way. */
+  #broken(request: Latin1Request, cause: Error): void {
+    if (request !== this.#request) return; // It has been sent again.
+    const again = this.#again;
+    const isReset = again !== null && this.#state === "sent" && request.reusedSocket &&
+      nodeHttpError(cause, this.#state).code === "backend_reset";
+    if (!isReset) return this.#fail(cause);
+    this.#again = null;
+    this.#repeated = true;
+    this.#arm(0);
+    this.#state = "queued";
+    again();
   }
 
   #sent(): void {
@@ -163,6 +189,7 @@ export class NodeHttpExchange implements BackendExchange {
   #informed(info: InformationEvent): void {
     if (this.#state === "over") return;
     this.#timer?.refresh();
+    this.#again = null;
     this.#handler.informational(info.statusCode, info.rawHeaders);
   }
 
@@ -253,7 +280,9 @@ export class NodeHttpExchange implements BackendExchange {
 
   #fail(cause: Error): void {
     if (this.#state === "over") return;
-    this.#failure = nodeHttpError(cause, this.#state).toFailure(this.#state !== "queued");
+    this.#failure = nodeHttpError(cause, this.#state).toFailure(
+      this.#repeated || this.#state !== "queued",
+    );
     this.#finish();
     this.#socket?.destroy();
     this.#request?.destroy();

@@ -19,29 +19,35 @@ const MAX_HEAD_BYTES = 64 * 1024;
 /** Ordinary HTTP/1.1 to one backend, through undici's `dispatch`. Not every request can go this way: see `adapterFor`. */
 export class UndiciAdapter implements UndiciOwner {
   readonly #pool: Pool;
+  readonly #newPool: () => Pool;
+  /** For requests that are sent again: each on a connection of its own. */
+  #fresh: Pool | null = null;
   readonly #servername: string;
   readonly #owner: ExchangeOwner;
   /** See `UndiciOwner`. */
   connectionFailing = false;
+  usedConnectionClosing = false;
 
   constructor(app: ConnectorApp, dialler: Dialler, connections: number, owner: ExchangeOwner) {
     this.#owner = owner;
     this.#servername = app.tls.serverName ?? dialler.origin.host;
-    this.#pool = new Pool(app.origin, {
-      connections,
-      connect: ((_options: unknown, callback: Dialled) => this.#dial(dialler, callback)) as never,
-      pipelining: 1,
-      allowH2: false,
-      maxHeaderSize: MAX_HEAD_BYTES,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
-      headersTimeout: app.timeouts.responseHeadMs,
-      bodyTimeout: app.timeouts.idleMs,
-    });
+    this.#newPool = () =>
+      new Pool(app.origin, {
+        connections,
+        connect: ((_options: unknown, callback: Dialled) => this.#dial(dialler, callback)) as never,
+        pipelining: 1,
+        allowH2: false,
+        maxHeaderSize: MAX_HEAD_BYTES,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+        headersTimeout: app.timeouts.responseHeadMs,
+        bodyTimeout: app.timeouts.idleMs,
+      });
+    this.#pool = this.#newPool();
   }
 
   dispatch(request: BackendRequest, handler: BackendHandler): BackendExchange {
-    const exchange = new UndiciExchange(handler, this, request.hasBody);
+    const exchange = new UndiciExchange(handler, this, request);
     const options = {
       path: request.target,
       method: request.method as Dispatcher.HttpMethod,
@@ -54,6 +60,19 @@ export class UndiciAdapter implements UndiciOwner {
     };
     this.#pool.dispatch(options, exchange);
     return exchange;
+  }
+
+  again(exchange: UndiciExchange): void {
+    const { request } = exchange;
+    this.#fresh ??= this.#newPool();
+    const options = {
+      path: request.target,
+      method: request.method as Dispatcher.HttpMethod,
+      headers: request.headers,
+      servername: this.#servername,
+      reset: true, // The next one gets another.
+    };
+    this.#fresh.dispatch(options, exchange);
   }
 
   left(): void {
@@ -71,15 +90,18 @@ export class UndiciAdapter implements UndiciOwner {
 
   /** Closes every connection; exchanges that run fail with `backend_closed`. */
   async destroy(): Promise<void> {
-    await this.#pool.destroy(
-      new BackendError("backend_closed", "The connector is closing its backend connections"),
-    );
+    const closing = new BackendError("backend_closed", "The connector is closing its backend connections");
+    await Promise.all([this.#pool.destroy(closing), this.#fresh?.destroy(closing)]);
   }
 
   #dial(dialler: Dialler, dialled: Dialled): void {
     dialler.dial((error, socket) => {
       // Before undici's own listener, so that it is known when undici tells the exchange.
       socket?.on("error", this.#onConnectionError);
+      socket?.on("close", () => {
+        this.usedConnectionClosing = socket.bytesRead > 0;
+        queueMicrotask(() => this.usedConnectionClosing = false);
+      });
       dialled(error, socket);
     });
   }

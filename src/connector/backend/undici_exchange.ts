@@ -1,6 +1,7 @@
 import type { Dispatcher } from "undici";
 import type { ExchangeOwner } from "./app_backend.ts";
-import type { BackendExchange, BackendFailure, BackendHandler, HeaderList } from "./port.ts";
+import { mayBeSentTwice } from "./idempotent.ts";
+import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest, HeaderList } from "./port.ts";
 import { RequestBody } from "./request_body.ts";
 import { isUnaskedContinue, undiciError } from "./undici_error.ts";
 
@@ -16,12 +17,17 @@ const NO_TRAILERS: HeaderList = [];
 export interface UndiciOwner extends ExchangeOwner {
   /** True while the error of a connection is being told. */
   readonly connectionFailing: boolean;
+  /** True while the end of a connection is being told that has carried responses before. */
+  readonly usedConnectionClosing: boolean;
+  /** Sends the exchange's request once more, on a fresh connection. */
+  again(exchange: UndiciExchange): void;
 }
 
 /** One exchange on undici: at once what undici calls and what the caller holds. */
 export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandler {
   /** Where undici reads the request body; null when there is none. */
   readonly body: RequestBody | null;
+  readonly request: BackendRequest;
   readonly #handler: BackendHandler;
   readonly #owner: UndiciOwner;
   #state: State = "queued";
@@ -29,13 +35,18 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   #paused = false;
   /** Bytes were lost: the response can only fail. */
   #cut = false;
+  /** An informational head has come. */
+  #informed = false;
+  /** Sent for the second time. */
+  #repeated = false;
   /** A failure not told yet. */
   #failure: BackendFailure | null = null;
 
-  constructor(handler: BackendHandler, owner: UndiciOwner, hasBody: boolean) {
+  constructor(handler: BackendHandler, owner: UndiciOwner, request: BackendRequest) {
     this.#handler = handler;
     this.#owner = owner;
-    this.body = hasBody ? new RequestBody(handler) : null;
+    this.request = request;
+    this.body = request.hasBody ? new RequestBody(handler) : null;
   }
 
   write(chunk: Uint8Array): boolean {
@@ -73,7 +84,10 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   ): void {
     if (this.#state === "over") return;
     const headers = latin1List(controller.rawHeaders as RawBytes[] | null);
-    if (status < 200) return this.#handler.informational(status, headers);
+    if (status < 200) {
+      this.#informed = true;
+      return this.#handler.informational(status, headers);
+    }
     this.#state = "answered";
     this.#handler.response(status, latin1Reason(reason ?? ""), headers);
   }
@@ -105,7 +119,14 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     if (this.#state === "over") return;
     if (isUnaskedContinue(error)) this.#owner.sentUnaskedContinue();
-    this.#failure = undiciError(error, this.#state).toFailure(this.#begun());
+    const failure = undiciError(error, this.#state);
+    if (failure.code === "backend_reset" && this.#mayRepeat()) {
+      this.#repeated = true;
+      this.#state = "queued";
+      this.#controller = null;
+      return this.#owner.again(this);
+    }
+    this.#failure = failure.toFailure(this.#begun());
     this.#finish();
     // Deferred: a request that undici refuses fails inside `dispatch`, before the caller holds the exchange.
     queueMicrotask(() => {
@@ -113,8 +134,15 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
     });
   }
 
+  /** Only before the first byte of an answer; the backend may have closed the connection before the request reached it. */
+  #mayRepeat(): boolean {
+    return this.#state === "sent" && !this.#repeated && !this.#informed &&
+      this.#owner.usedConnectionClosing && mayBeSentTwice(this.request);
+  }
+
   /** undici writes the head together with the first piece of the body. */
   #begun(): boolean {
+    if (this.#repeated) return true;
     return this.#state !== "queued" && (this.body === null || this.body.begun);
   }
 
