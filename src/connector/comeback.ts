@@ -4,6 +4,7 @@ import { dialTunnel } from "./dial.ts";
 import type { Identity } from "./identity/identity.ts";
 import { reenrol } from "./identity/reenrol.ts";
 import { renewIdentity } from "./identity/renewal.ts";
+import type { ProxyFor } from "./outbound/proxy.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
 
 /** What coming back needs of the running connector. */
@@ -17,6 +18,8 @@ export interface ComebackOptions {
   os: string;
   /** Milliseconds for each step of a conversation with the broker. */
   stepMs: number;
+  /** The proxy on the way to the broker; none by default. */
+  proxyFor?: ProxyFor | undefined;
   log: Log;
   now?: () => number;
 }
@@ -42,14 +45,14 @@ export class Comeback {
   }
 
   async #comeBack(signal: AbortSignal): Promise<void> {
-    const { stateDir, use, targetOf, machineName, os, stepMs, log } = this.#options;
+    const { stateDir, use, targetOf, machineName, os, stepMs, log, proxyFor } = this.#options;
     const identity = this.#options.identity();
     const ended = new Date(identity.notAfter).toISOString();
     log.warn("certificate has expired: asking the broker for another with a proof of its key", { ended });
     const next = await renewIdentity({
       stateDir,
       identity,
-      ask: (csr) => reenrol(identity, { csr, machineName, os, version: VERSION, stepMs, signal }),
+      ask: (csr) => reenrol(identity, { csr, machineName, os, version: VERSION, stepMs, signal, proxyFor }),
       prove: async (candidate) => {
         const { session } = await dialTunnel(targetOf(candidate), stepMs, signal);
         setImmediate(() => session.destroy());

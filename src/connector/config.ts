@@ -5,7 +5,15 @@ import {
   defineConfiguration,
   type Environment,
 } from "../platform/configuration.ts";
-import { bool, certificatePairs, integer, oneOf, text, textList } from "../platform/configuration_value.ts";
+import {
+  bool,
+  certificatePairs,
+  integer,
+  oneOf,
+  proxyUrl,
+  text,
+  textList,
+} from "../platform/configuration_value.ts";
 
 /** Where a connector keeps its identity unless told otherwise: a system folder for root and services, else the user's own. */
 export function defaultStateDir(env: Environment, platform: string, isRoot: boolean, home: string): string {
@@ -24,6 +32,8 @@ export const CONNECTOR_CONFIGURATION = defineConfiguration({
     "SALLYPORT_ANSWER_FILE",
     "SALLYPORT_FORCE",
     "SALLYPORT_STEP_TIMEOUT_MS",
+    "SALLYPORT_PROXY_CREDENTIALS",
+    "SALLYPORT_BACKEND_PROXY_CREDENTIALS",
   ],
   keys: {
     stateDir: {
@@ -55,6 +65,46 @@ export const CONNECTOR_CONFIGURATION = defineConfiguration({
       type: oneOf("p256", "p384", "rsa3072"),
       default: "p256",
       describe: "Kind of the key that registration makes",
+    },
+    fips: {
+      type: bool(),
+      default: false,
+      describe: "Prove at the start that cryptography comes from a FIPS provider; else end with exit code 2",
+    },
+    proxy: {
+      type: proxyUrl(),
+      default: "",
+      describe:
+        "HTTP proxy on the way to the broker; `none` or `direct`: straight; empty: as HTTPS_PROXY and NO_PROXY say",
+      example: "http://proxy.corp.example:3128",
+    },
+    proxyCredentialsFile: {
+      type: text(),
+      default: "",
+      describe: "File with `user:password` for that proxy (Basic), read for each connection; or set " +
+        "SALLYPORT_PROXY_CREDENTIALS",
+      example: "/etc/sallyport/proxy",
+    },
+    proxyCaFile: {
+      type: text(),
+      default: "",
+      describe: "PEM certificates by which an https:// proxy is trusted, instead of the runtime's own",
+    },
+    backendProxy: {
+      type: proxyUrl(),
+      default: "none",
+      describe: "HTTP proxy on the way to backends; names are resolved and checked here all the same",
+      example: "http://proxy.dmz.example:3128",
+    },
+    backendProxyCredentialsFile: {
+      type: text(),
+      default: "",
+      describe: "File with `user:password` for that proxy; or set SALLYPORT_BACKEND_PROXY_CREDENTIALS",
+    },
+    backendProxyCaFile: {
+      type: text(),
+      default: "",
+      describe: "PEM certificates by which an https:// proxy to backends is trusted",
     },
     allow: {
       type: textList("list of host:port patterns"),

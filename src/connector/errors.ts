@@ -1,4 +1,5 @@
 import { SallyportError } from "../platform/error.ts";
+import { PROXY_CODES } from "./outbound/errors.ts";
 
 /** Codes with which dialling a tunnel fails. */
 export const DIAL_CODES = [
@@ -11,7 +12,9 @@ export const DIAL_CODES = [
   "broker_lost",
   "certificate_rejected",
   "tls_failed",
+  "tls_intercepted",
   "tunnel_refused",
+  ...PROXY_CODES,
 ] as const;
 
 /** No tunnel came about. `step` in the details says how far it got; a refusal by the broker carries the broker's code there. */

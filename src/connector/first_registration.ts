@@ -7,6 +7,7 @@ import { VERSION } from "../platform/version.ts";
 import type { ConnectorConfiguration } from "./config.ts";
 import { RegistrationError, StateError } from "./identity/errors.ts";
 import { isRegistered } from "./identity/identity.ts";
+import type { ProxyFor } from "./outbound/proxy.ts";
 import { register } from "./identity/register.ts";
 
 const STEP_MS = 10_000;
@@ -20,7 +21,12 @@ const CAP_MS = 60_000;
  */
 export async function ensureRegistered(
   config: ConnectorConfiguration,
-  { token, log, signal }: { token: () => Promise<Secret | null>; log: Log; signal: AbortSignal },
+  { token, log, signal, proxyFor }: {
+    token: () => Promise<Secret | null>;
+    log: Log;
+    signal: AbortSignal;
+    proxyFor?: ProxyFor;
+  },
 ): Promise<void> {
   const { stateDir, machineName, caFingerprint, keyType } = config;
   if (await isRegistered(stateDir)) return;
@@ -45,6 +51,7 @@ export async function ensureRegistered(
         keyType,
         stepMs: STEP_MS,
         signal,
+        proxyFor,
         ...(caFingerprint === "" ? {} : { caFingerprint }),
       });
       log.info("registered this host", { connector: connectorId });

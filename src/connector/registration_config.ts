@@ -3,7 +3,17 @@ import { bool, integer, secretText } from "../platform/configuration_value.ts";
 import { Secret } from "../platform/secret.ts";
 import { CONNECTOR_CONFIGURATION, type ConnectorConfiguration } from "./config.ts";
 
-const SHARED = ["stateDir", "tokenFile", "machineName", "caFingerprint", "keyType"] as const;
+const SHARED = [
+  "stateDir",
+  "tokenFile",
+  "machineName",
+  "caFingerprint",
+  "keyType",
+  "fips",
+  "proxy",
+  "proxyCredentialsFile",
+  "proxyCaFile",
+] as const;
 
 /**
  * Everything that `register` can be told, in flags, variables or an answer file (YAML); what they leave open is as the

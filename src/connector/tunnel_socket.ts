@@ -2,6 +2,10 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type SecureVersion, type TLSSocket } from "node:tls";
 import type { HostPort } from "../protocol/address.ts";
 import { DialError } from "./errors.ts";
+import { certificateChain, isBrokerAuthority, issuerOf } from "./identity/certificate_chain.ts";
+import { ProxyError } from "./outbound/errors.ts";
+import type { ProxyFor } from "./outbound/proxy.ts";
+import { connectThroughProxy } from "./outbound/proxy_socket.ts";
 
 /** Where the broker is, whom we trust and who we are; certificates and key as PEM. */
 export interface DialTarget {
@@ -12,6 +16,8 @@ export interface DialTarget {
   certificate: string;
   key: string;
   minVersion?: SecureVersion;
+  /** The proxy on the way; none by default. */
+  proxyFor?: ProxyFor | undefined;
 }
 
 /** A TLS connection to the broker, verified, that has agreed on HTTP/2. Every step has `stepMs` milliseconds. */
@@ -20,9 +26,7 @@ export async function dialSocket(
   stepMs: number,
   signal: AbortSignal,
 ): Promise<TLSSocket> {
-  const { host, port } = target.address;
-  const tcp = connectTcp({ host, port, noDelay: true, keepAlive: true });
-  await settled(tcp, "connect", "connecting", stepMs, signal, classifyTcp);
+  const tcp = await openTcp(target, stepMs, signal);
   const tls = connectTls({
     socket: tcp,
     servername: target.tunnelName,
@@ -32,7 +36,11 @@ export async function dialSocket(
     ALPNProtocols: ["h2"],
     minVersion: target.minVersion ?? "TLSv1.3",
   });
-  await settled(tls, "secureConnect", "tls", stepMs, signal, classifyTls);
+  try {
+    await settled(tls, "secureConnect", "tls", stepMs, signal, classifyTls);
+  } catch (error) {
+    throw await named(error as DialError, target, stepMs, signal);
+  }
   if (tls.alpnProtocol !== "h2") {
     // Not within the event: destroying a socket inside `secureConnect` has aborted both runtimes.
     setImmediate(() => tls.destroy());
@@ -45,6 +53,63 @@ export async function dialSocket(
     );
   }
   return tls;
+}
+
+async function openTcp(
+  { address, proxyFor }: DialTarget,
+  stepMs: number,
+  signal: AbortSignal,
+): Promise<Socket> {
+  try {
+    const proxy = proxyFor?.(address) ?? null;
+    if (proxy !== null) return await connectThroughProxy(proxy, address, { stepMs, signal });
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    const { code, message, retryable, details } = error;
+    throw new DialError(code, message, { cause: error, retryable, details });
+  }
+  const tcp = connectTcp({ ...address, noDelay: true, keepAlive: true });
+  await settled(tcp, "connect", "connecting", stepMs, signal, classifyTcp);
+  return tcp;
+}
+
+/**
+ * Where the server is not trusted: says who its certificate is from, seen over a second connection on which we show no
+ * certificate and say nothing.
+ */
+async function named(
+  error: DialError,
+  target: DialTarget,
+  stepMs: number,
+  signal: AbortSignal,
+): Promise<DialError> {
+  if (error.code !== "broker_untrusted") return error;
+  try {
+    const tls = connectTls({
+      socket: await openTcp(target, stepMs, signal),
+      servername: target.tunnelName,
+      ALPNProtocols: ["h2"],
+      rejectUnauthorized: false,
+    });
+    await settled(tls, "secureConnect", "tls", stepMs, signal, classifyTls);
+    const chain = certificateChain(tls);
+    tls.on("error", () => {});
+    setImmediate(() => tls.destroy());
+    const issuer = issuerOf(chain);
+    const details = { ...error.details, issuer };
+    if (isBrokerAuthority(chain)) {
+      return new DialError(error.code, `${error.message}, but from "${issuer}"`, { cause: error, details });
+    }
+    return new DialError(
+      "tls_intercepted",
+      `Cannot trust the server at the broker's address: its certificate is issued by "${issuer}" and not by the authority ` +
+        `that this connector trusts: a proxy on the way intercepts TLS (exempt "${target.tunnelName}" and the broker's ` +
+        "address from that), or the address is another server's",
+      { cause: error, details },
+    );
+  } catch {
+    return error;
+  }
 }
 
 /** Waits for one event of a socket; an error, its end or the deadline destroys it and throws. */

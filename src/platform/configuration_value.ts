@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseListenAddress } from "./listen_address.ts";
+import { parseProxyUrl } from "./proxy_url.ts";
 import { Secret } from "./secret.ts";
 
 /** A kind of configuration value: how it is checked, and how it is read where it comes as text (flag, variable). */
@@ -63,6 +64,20 @@ export function address(): ValueType<string> {
     error: "expected host:port or [ipv6]:port",
   });
   return valueType("host:port, or empty", schema, asIs);
+}
+
+/** Where an HTTP proxy is, or that there is none; never with a password, and never printed: it might hold one. */
+export function proxyUrl(): ValueType<string> {
+  const schema = z.string().refine(isProxyUrl, {
+    error:
+      "expected none, http://host:port or https://host:port; credentials go into a file or variable of their own",
+  });
+  return { ...valueType("URL, `none` or `direct`", schema, asIs), masked: true };
+}
+
+function isProxyUrl(value: string): boolean {
+  if (value === "" || value === "none" || value === "direct") return true;
+  return parseProxyUrl(value)?.credentials === null;
 }
 
 /** Several texts; as text they are separated by commas. */

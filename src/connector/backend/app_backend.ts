@@ -1,5 +1,6 @@
 import type { ConnectorApp } from "../../protocol/app.ts";
 import type { Log } from "../../platform/log.ts";
+import type { ProxyFor } from "../outbound/proxy.ts";
 import { adapterFor, type Http2Use, withoutTe } from "./adapter.ts";
 import type { AllowList } from "./allow_list.ts";
 import type { ClientCertificates } from "./client_certificates.ts";
@@ -25,6 +26,7 @@ export interface AppBackendOptions {
   allow: AllowList;
   clientCertificates: ClientCertificates;
   lookup: Lookup;
+  proxyFor?: ProxyFor | undefined;
   log: Log;
   connectionsPerApp: number;
   waitingPerApp: number;
@@ -53,7 +55,7 @@ export class AppBackend implements ExchangeOwner {
   }
 
   #newDialler(alpn: string): Dialler {
-    const { allow, lookup, clientCertificates } = this.#options;
+    const { allow, lookup, clientCertificates, proxyFor } = this.#options;
     const { tls, timeouts } = this.#app;
     return new Dialler({
       origin: parseOrigin(this.#app),
@@ -63,6 +65,7 @@ export class AppBackend implements ExchangeOwner {
       allow,
       lookup,
       clientCertificates,
+      proxyFor,
     });
   }
 

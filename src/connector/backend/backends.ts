@@ -3,6 +3,7 @@ import type { Log } from "../../platform/log.ts";
 import { silentLog } from "../../platform/log.ts";
 import type { AllowList } from "./allow_list.ts";
 import { type ClientCertificates, NO_CLIENT_CERTIFICATES } from "./client_certificates.ts";
+import type { ProxyFor } from "../outbound/proxy.ts";
 import { AppBackend } from "./app_backend.ts";
 import { defaultLookup } from "./dial.ts";
 import type { Lookup } from "./dial.ts";
@@ -17,6 +18,8 @@ export interface BackendsOptions {
   /** What this host shows backends that ask who it is; nothing by default. */
   clientCertificates?: ClientCertificates;
   log?: Log;
+  /** The proxy on the way to backends; none by default. */
+  proxyFor?: ProxyFor | undefined;
   /** How names become addresses; the system's resolver by default. */
   lookup?: Lookup;
   /** Most connections to one app's backend, by each adapter. */
@@ -31,7 +34,7 @@ export function createBackends(options: BackendsOptions): Backends {
 }
 
 class AllBackends implements Backends {
-  readonly #options: Required<BackendsOptions>;
+  readonly #options: Required<Omit<BackendsOptions, "proxyFor">> & Pick<BackendsOptions, "proxyFor">;
   readonly #apps = new Map<string, AppBackend>();
   /** Those of former settings that still have exchanges. */
   readonly #retired = new Set<AppBackend>();

@@ -5,6 +5,8 @@ import type { LookupFunction, Socket, TcpNetConnectOpts } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { AppBackendTls } from "../../protocol/app.ts";
 import type { AllowList } from "./allow_list.ts";
+import type { Proxy, ProxyFor } from "../outbound/proxy.ts";
+import { connectThroughProxy } from "../outbound/proxy_socket.ts";
 import { connectError } from "./classify.ts";
 import type { ClientCertificates } from "./client_certificates.ts";
 import type { DialPhase } from "./classify.ts";
@@ -33,6 +35,8 @@ export interface DialSettings {
   allow: AllowList;
   lookup: Lookup;
   clientCertificates: ClientCertificates;
+  /** The proxy on the way; it is told the address that was checked, never a name. None by default. */
+  proxyFor?: ProxyFor | undefined;
   /** TLS session of an earlier connection with the same settings, to be resumed; kept up to date here. */
   session?: Buffer;
 }
@@ -47,6 +51,10 @@ export type DialStep = (phase: DialPhase, addresses: readonly string[]) => void;
 const ADDRESS_TRY_MS = 500;
 /** Most addresses of a name that are tried. */
 const MAX_ADDRESSES = 16;
+/** Through a proxy they are tried one after the other. */
+const MAX_PROXY_TRIES = 4;
+/** Time for a step at a proxy where the app sets no limit, in milliseconds. */
+const PROXY_STEP_MS = 30_000;
 
 /**
  * One attempt to connect to a backend: resolves the name, drops the addresses that the allow list refuses, and connects
@@ -59,6 +67,8 @@ export class Dial {
   #phase: DialPhase = "dns";
   #socket: Socket | null = null;
   #timer: NodeJS.Timeout | null = null;
+  /** Aborted when the attempt has failed: gives up what is under way at a proxy. */
+  readonly #gone: AbortController = new AbortController();
 
   constructor(settings: DialSettings, dialled: Dialled, step: DialStep | null = null) {
     this.#settings = settings;
@@ -91,7 +101,15 @@ export class Dial {
     const permitted = addresses.filter(({ address }) => allow.permits(origin.host, origin.port, address));
     if (permitted.length === 0) return this.#fail(this.#refusal(addresses));
     this.#phase = "tcp";
-    this.#connect(permitted.slice(0, MAX_ADDRESSES));
+    const { proxyFor } = this.#settings;
+    if (proxyFor === undefined) return this.#connect(permitted.slice(0, MAX_ADDRESSES));
+    try {
+      const proxy = proxyFor({ host: origin.host, port: origin.port });
+      if (proxy === null) this.#connect(permitted.slice(0, MAX_ADDRESSES));
+      else void this.#connectThrough(proxy, permitted.slice(0, MAX_PROXY_TRIES));
+    } catch (error) {
+      this.#fail(error); // Credentials that cannot be read.
+    }
   }
 
   #refusal(addresses: readonly LookupAddress[]): BackendError {
@@ -127,7 +145,45 @@ export class Dial {
     if (origin.tls) socket.once("secureConnect", this.#onSecure);
   }
 
-  #connectTls(options: TcpNetConnectOpts): Socket {
+  /** One address after the other: only the proxy can tell which of them it reaches. */
+  async #connectThrough(proxy: Proxy, permitted: readonly LookupAddress[]): Promise<void> {
+    const { origin, connectMs } = this.#settings;
+    const stepMs = connectMs > 0 ? connectMs : PROXY_STEP_MS;
+    let failure: unknown;
+    for (const { address } of permitted) {
+      const target = { host: address, port: origin.port };
+      const { signal } = this.#gone;
+      let socket: Socket;
+      try {
+        socket = await connectThroughProxy(proxy, target, { stepMs, signal });
+      } catch (error) {
+        failure = error;
+        continue;
+      }
+      if (this.#dialled === null) return void socket.on("error", ignore).destroy();
+      return this.#throughProxy(socket, address);
+    }
+    this.#fail(failure);
+  }
+
+  #throughProxy(tunnel: Socket, address: string): void {
+    this.#step?.("tcp", [address]);
+    if (!this.#settings.origin.tls) return this.#finish(null, tunnel);
+    this.#phase = "tls";
+    let socket: Socket;
+    try {
+      socket = this.#connectTls({ socket: tunnel });
+    } catch (error) {
+      tunnel.on("error", ignore).destroy();
+      return this.#fail(error);
+    }
+    this.#socket = socket;
+    socket.once("error", this.#onError);
+    socket.once("close", this.#onClose);
+    socket.once("secureConnect", this.#onSecure);
+  }
+
+  #connectTls(options: TcpNetConnectOpts | { socket: Socket }): Socket {
     const { origin, tls, session, alpn = "http/1.1", clientCertificates } = this.#settings;
     const own = tls.clientCertificate === undefined ? {} : clientCertificates.read(tls.clientCertificate);
     const socket = connectTls({
@@ -197,6 +253,7 @@ export class Dial {
   #finish(error: BackendError | null, socket: Socket | null): void {
     const dialled = this.#dialled;
     this.#dialled = null;
+    if (error !== null) this.#gone.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#socket?.removeListener("connect", this.#onConnect);
     this.#socket?.removeListener("secureConnect", this.#onSecure);

@@ -1,4 +1,5 @@
 import type { ConnectorApp } from "../../protocol/app.ts";
+import type { ProxyFor } from "../outbound/proxy.ts";
 import type { AllowList } from "./allow_list.ts";
 import { type ClientCertificates, NO_CLIENT_CERTIFICATES } from "./client_certificates.ts";
 import { createBackends } from "./backends.ts";
@@ -25,6 +26,7 @@ export interface ProbeOptions {
   allow: AllowList;
   lookup?: Lookup;
   clientCertificates?: ClientCertificates;
+  proxyFor?: ProxyFor | undefined;
 }
 
 /**
@@ -42,7 +44,7 @@ async function probeConnection(
   options: ProbeOptions,
   steps: ProbeStep[],
 ): Promise<boolean> {
-  const { allow, lookup = defaultLookup, clientCertificates = NO_CLIENT_CERTIFICATES } = options;
+  const { allow, lookup = defaultLookup, clientCertificates = NO_CLIENT_CERTIFICATES, proxyFor } = options;
   let since = performance.now();
   const lap = () => {
     const ms = performance.now() - since;
@@ -58,6 +60,7 @@ async function probeConnection(
       allow,
       lookup,
       clientCertificates,
+      proxyFor,
     };
     await new Promise<void>((resolve, reject) => {
       const dial = new Dial(settings, (error, socket) => {

@@ -44,7 +44,14 @@ export async function runProgram(args: readonly string[], context: CliContext): 
 }
 
 /** What was called cannot work before a person has done something here. */
-const USAGE_CODES: ReadonlySet<unknown> = new Set(["token_malformed", "state_not_registered"]);
+const USAGE_CODES: ReadonlySet<unknown> = new Set([
+  "token_malformed",
+  "state_not_registered",
+  "fips_unproven",
+  "proxy_misconfigured",
+  "proxy_credentials_unreadable",
+  "proxy_ca_unreadable",
+]);
 
 function isUsage(error: unknown): boolean {
   return error instanceof UsageError || error instanceof ConfigurationError ||

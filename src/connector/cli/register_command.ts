@@ -9,6 +9,7 @@ import { type RegistrationConfiguration, registrationConfiguration } from "../re
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./errors.ts";
 import { createOutput } from "./output.ts";
+import { brokerProxy } from "../outbound/broker_proxy.ts";
 import { readToken } from "./token_source.ts";
 
 const EXAMPLES = `
@@ -31,6 +32,8 @@ interface Flags {
   keyType?: string;
   force?: boolean;
   stepTimeoutMs?: string;
+  proxy?: string;
+  fips?: boolean;
   stateDir?: string;
   config?: string;
   json: boolean;
@@ -58,6 +61,8 @@ export function addRegisterCommand(
     )
     .option("--key-type <type>", "p256 (default), p384 or rsa3072")
     .option("--step-timeout-ms <number>", "time for each step: connect, TLS, answer; default: 10000")
+    .option("--proxy <url>", "HTTP proxy on the way to the broker, or none (SALLYPORT_PROXY, HTTPS_PROXY)")
+    .option("--fips", "prove first that cryptography comes from a FIPS provider")
     .option("--force", "replace the identity that is there")
     .option("--json", "print the result as JSON", false)
     .addHelpText("after", EXAMPLES)
@@ -71,6 +76,7 @@ export function addRegisterCommand(
       }
       const answers = readAnswers(flags, env);
       const { stateDir: folder, machineName, caFingerprint, force, keyType, stepTimeoutMs } = answers;
+      if (answers.fips) await (await import("../fips.ts")).proveFips();
       const token = await readToken({ ...tokenSource(flags, env, answers), stdin });
       const { register } = await import("../identity/register.ts");
       const identity = await register({
@@ -84,6 +90,7 @@ export function addRegisterCommand(
         keyType,
         stepMs: stepTimeoutMs,
         signal,
+        proxyFor: brokerProxy(answers, env),
         ...(caFingerprint === "" ? {} : { caFingerprint }),
       });
       const { connectorId, address, tunnelName, notAfter } = identity;

@@ -32,6 +32,7 @@ export function addRunCommand(program: Command, { env, stdin, signal }: CliConte
         { json, takeOver, ...flags }: { json: boolean; takeOver: boolean } & Record<string, unknown>,
       ) => {
         const configuration = loadConfiguration(CONNECTOR_CONFIGURATION, { flags, env });
+        if (configuration.fips) await (await import("../fips.ts")).proveFips();
         const { runConnector } = await import("../run.ts");
         const { tokenFile } = configuration;
         const variable = env.SALLYPORT_TOKEN;
@@ -39,7 +40,7 @@ export function addRunCommand(program: Command, { env, stdin, signal }: CliConte
           tokenFile === "" && variable === undefined
             ? Promise.resolve(null)
             : readToken({ file: tokenFile || undefined, variable, stdin });
-        await runConnector(configuration, { json, signal, token, takeOver });
+        await runConnector(configuration, { json, signal, token, takeOver, env });
       },
     );
 }

@@ -1,9 +1,13 @@
-import { X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { certificateFingerprint, validity } from "../../platform/certificate.ts";
 import type { HostPort } from "../../protocol/address.ts";
 import { checkValidity, clockWrong } from "./broker_clock.ts";
+import { certificateChain, isBrokerAuthority, issuerOf } from "./certificate_chain.ts";
+import { ProxyError } from "../outbound/errors.ts";
+import type { ProxyFor } from "../outbound/proxy.ts";
+import { connectThroughProxy } from "../outbound/proxy_socket.ts";
 import { RegistrationError } from "./errors.ts";
 
 /** Where to enrol, and what is known of who answers there. */
@@ -16,6 +20,8 @@ export interface EnrolmentTarget {
   /** Milliseconds that each step (connect, TLS, answer) may take. */
   stepMs: number;
   signal?: AbortSignal | undefined;
+  /** The proxy on the way; none by default. */
+  proxyFor?: ProxyFor | undefined;
 }
 
 /**
@@ -51,12 +57,10 @@ export async function fetchRoot(target: EnrolmentTarget, fingerprint: string): P
 /** What the server shows, over a connection on which nothing is said. */
 async function look(target: EnrolmentTarget): Promise<X509Certificate[]> {
   const socket = await openTls(target, { rejectUnauthorized: false });
-  const chain = chainOf(socket);
+  const chain = certificateChain(socket);
   close(socket);
   return chain;
 }
-
-const BROKER_ROOT = /^CN=Sallyport root /m;
 
 /** Another broker's authority, or one that has nothing to do with brokers: then something on the way ends TLS. */
 function untrusted(
@@ -65,10 +69,10 @@ function untrusted(
   wanted: string,
   cause?: unknown,
 ): RegistrationError {
-  const issuer = chain.at(-1)?.issuer.replace(/\s*\n\s*/g, ", ") ?? "";
+  const issuer = issuerOf(chain);
   const details = { step: "tls", issuer, found: chain.map(certificateFingerprint) };
   const server = `Cannot trust the server at "${address.host}" port ${address.port}`;
-  if (chain.some(({ issuer }) => BROKER_ROOT.test(issuer))) {
+  if (isBrokerAuthority(chain)) {
     const state = `it is a broker with another certificate authority ("${issuer}") than ${wanted}`;
     return new RegistrationError("ca_fingerprint_mismatch", `${server}: ${state}`, { cause, details });
   }
@@ -78,26 +82,11 @@ function untrusted(
   return new RegistrationError("tls_intercepted", `${server}: ${state}`, { cause, details });
 }
 
-/** What the server sent, leaf first; bounded by what TLS accepts of a peer. */
-function chainOf(socket: TLSSocket): X509Certificate[] {
-  const chain: X509Certificate[] = [];
-  const seen = new Set<unknown>();
-  let link = socket.getPeerCertificate(true) as { raw?: Buffer; issuerCertificate?: unknown } | undefined;
-  while (link?.raw !== undefined && !seen.has(link)) {
-    seen.add(link);
-    chain.push(new X509Certificate(link.raw));
-    link = link.issuerCertificate as typeof link;
-  }
-  return chain;
-}
-
 async function openTls(
   target: EnrolmentTarget,
   trust: { ca: string } | { rejectUnauthorized: false },
 ): Promise<TLSSocket> {
-  const { host, port } = target.address;
-  const tcp = connectTcp({ host, port, noDelay: true });
-  await settled(tcp, "connect", "connect", target, classifyTcp);
+  const tcp = await openTcp(target);
   const tls = connectTls({
     socket: tcp,
     servername: target.enrolName,
@@ -106,6 +95,22 @@ async function openTls(
   });
   await settled(tls, "secureConnect", "tls", target, classifyTls);
   return tls;
+}
+
+async function openTcp(target: EnrolmentTarget): Promise<Socket> {
+  const { address, proxyFor, stepMs, signal } = target;
+  try {
+    const proxy = proxyFor?.(address) ?? null;
+    if (proxy !== null) return await connectThroughProxy(proxy, address, { stepMs, signal });
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    if (signal?.aborted) throw abortedError();
+    const { code, message, retryable, details } = error;
+    throw new RegistrationError(code, message, { cause: error, retryable, details });
+  }
+  const tcp = connectTcp({ ...address, noDelay: true });
+  await settled(tcp, "connect", "connect", target, classifyTcp);
+  return tcp;
 }
 
 /** Waits for one event of a socket; an error, its end, the deadline or the signal destroys it and throws. */

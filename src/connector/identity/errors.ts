@@ -1,4 +1,5 @@
 import { type ErrorOptions, SallyportError } from "../../platform/error.ts";
+import { PROXY_CODES } from "../outbound/errors.ts";
 
 /** Codes of `StateError`. */
 export const STATE_CODES = [
@@ -57,6 +58,7 @@ export const REGISTRATION_CODES = [
   "enrolment_refused",
   "enrolment_answer_invalid",
   "registration_aborted",
+  ...PROXY_CODES,
 ] as const;
 
 /** One of `REGISTRATION_CODES`. */

@@ -8,6 +8,7 @@ import {
   reenrolmentProof,
   type ReenrolmentRequest,
 } from "../../protocol/reenrolment.ts";
+import type { ProxyFor } from "../outbound/proxy.ts";
 import { checkClock } from "./broker_clock.ts";
 import { callBroker } from "./broker_call.ts";
 import type { EnrolmentTarget } from "./enrolment_socket.ts";
@@ -15,6 +16,7 @@ import type { Identity } from "./identity.ts";
 
 /** What a connector says of itself when it comes back. */
 export interface ReenrolOptions extends Pick<ReenrolmentRequest, "csr" | "machineName" | "os" | "version"> {
+  proxyFor?: ProxyFor | undefined;
   /** Milliseconds that each step of the conversation may take. */
   stepMs: number;
   signal: AbortSignal;
@@ -25,9 +27,9 @@ export interface ReenrolOptions extends Pick<ReenrolmentRequest, "csr" | "machin
  * with its issuer's, PEM. Throws `RegistrationError`, `clock_wrong` where it is this host's clock that has it expired.
  */
 export async function reenrol(identity: Identity, options: ReenrolOptions): Promise<string> {
-  const { stepMs, signal, ...message } = options;
+  const { stepMs, signal, proxyFor, ...message } = options;
   const { address, enrolName, ca } = identity;
-  const target: EnrolmentTarget = { address, enrolName, trust: { ca }, stepMs, signal };
+  const target: EnrolmentTarget = { address, enrolName, trust: { ca }, stepMs, signal, proxyFor };
   const { nonce, time } = await callBroker(target, REENROL_NONCE_PATH, "", parseReenrolmentNonce);
   checkClock(time);
   const serial = readCertificates(identity.certificate)[0].serialNumber.toLowerCase();

@@ -22,6 +22,7 @@ import {
   parseEnrolmentResponse,
   parseEnrolmentToken,
 } from "../../protocol/enrolment.ts";
+import type { ProxyFor } from "../outbound/proxy.ts";
 import { callBroker } from "./broker_call.ts";
 import { checkClock } from "./broker_clock.ts";
 import { fetchRoot } from "./enrolment_socket.ts";
@@ -50,6 +51,8 @@ export interface RegisterOptions {
   /** Milliseconds that each step of the conversation with the broker may take. */
   stepMs?: number;
   signal?: AbortSignal | undefined;
+  /** The proxy on the way to the broker; none by default. */
+  proxyFor?: ProxyFor | undefined;
 }
 
 /**
@@ -83,7 +86,7 @@ function checkFingerprint(given: string | undefined, ofToken: string): void {
 }
 
 async function registerLocked(options: RegisterOptions, token: EnrolmentTokenContent): Promise<Identity> {
-  const { stateDir, log, force = false, keyType = "p256", stepMs = 10_000, signal } = options;
+  const { stateDir, log, force = false, keyType = "p256", stepMs = 10_000, signal, proxyFor } = options;
   if (!force && await isRegistered(stateDir)) {
     throw new RegistrationError(
       "already_registered",
@@ -99,7 +102,7 @@ async function registerLocked(options: RegisterOptions, token: EnrolmentTokenCon
   let answer: EnrolmentResponse;
   try {
     const csr = await createCertificateRequest(key, machineName.slice(0, 64));
-    const target = { address, enrolName, stepMs, signal };
+    const target = { address, enrolName, stepMs, signal, proxyFor };
     const trust = { ca: await fetchRoot({ ...target, trust: { caFingerprint } }, caFingerprint) };
     // Asked first: a certificate that is not valid by this host's clock would have cost a use of the token.
     checkClock((await callBroker({ ...target, trust }, ENROL_HELLO_PATH, null, parseEnrolmentHello)).time);
