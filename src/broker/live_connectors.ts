@@ -1,14 +1,17 @@
 import type { LiveConnectors, LiveTunnel, Readiness } from "./admin/live.ts";
+import type { BackendHealth } from "./registry/backend_health.ts";
 import type { BrokerTunnel } from "./tunnel/tunnel.ts";
 import type { Tunnels } from "./tunnel/tunnels.ts";
 
 /** What the admin API shows of the tunnels; `state` says what the program itself is at. */
 export function liveConnectors(
   tunnels: Tunnels,
+  health: BackendHealth,
   state: () => "starting" | "serving" | "draining",
 ): LiveConnectors {
   return {
     tunnels: (connectorId) => [...tunnels.all()].filter((t) => t.connectorId === connectorId).map(liveTunnel),
+    appsOutOfReach: (connectorId) => health.unwellAppsOf(connectorId, performance.now()),
     ready(): Readiness {
       const reasons: string[] = [];
       if (state() !== "serving") reasons.push(`the broker is ${state()}`);

@@ -323,7 +323,7 @@ export async function runBroker(
     createAdminApp({
       store,
       inactiveAfterMs: config.inactiveAfterMs,
-      live: liveConnectors(tunnels, () => state),
+      live: liveConnectors(tunnels, registry.health, () => state),
       metrics: createMetrics({
         counters,
         beforeScrape: () => {

@@ -15,6 +15,7 @@ import { FlushQueue } from "../tunnel/flush_queue.ts";
 import { Pace, REQUESTS_PER_TURN } from "../tunnel/pace.ts";
 import { Pulse, type PulseTimes } from "../tunnel/pulse.ts";
 import type { Backends } from "./backend/port.ts";
+import type { BackendHealth } from "./backend_health.ts";
 import type { DialledTunnel } from "./dial.ts";
 import { DialError } from "./errors.ts";
 import type { KnownApps } from "./known_apps.ts";
@@ -25,6 +26,7 @@ import { LaneSupply } from "./lane_supply.ts";
 export interface TunnelContext {
   backends: Backends;
   apps: KnownApps;
+  health: Pick<BackendHealth, "failed" | "changed" | "outOfReach">;
   budget: CreditBudget;
   log: Log;
   sessionLog: SessionLog;
@@ -137,6 +139,8 @@ export class ConnectorTunnel implements LaneServerTunnel {
       throw new DialError("broker_lost", "Tunnel was closed while it started", { retryable: true });
     }
     this.#state = "ready";
+    // Before the first lane: no exchange is to come that could go elsewhere.
+    for (const { app } of this.#context.health.outOfReach) this.tellBackend(app, false);
     this.#supply.start();
     this.#every(this.#context.configPullIntervalMs, () => this.pull());
     this.#every(this.#context.versionPollIntervalMs, () => this.#pollVersion());
@@ -155,6 +159,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
   async pull(): Promise<void> {
     const { revision, outdated } = await this.apps.pull(this.#control);
     for (const id of outdated) this.backends.forget(id);
+    this.#context.health.changed(outdated);
     if (outdated.length > 0) {
       this.#context.log.info("configuration applied", { revision, apps: this.apps.size });
     }
@@ -164,6 +169,15 @@ export class ConnectorTunnel implements LaneServerTunnel {
   async renew(csr: string): Promise<string> {
     const answer = await this.#control.request("certificate.renew", { csr }, RENEWAL_TIMEOUT_MS);
     return parseRenewalAnswer(answer).certificate;
+  }
+
+  /** Tells the broker whether this connector reaches an app's backend. */
+  tellBackend(appId: string, isUp: boolean): void {
+    if (this.#state === "ready") this.#control.notice("backend.health", { appId, up: isUp });
+  }
+
+  backendMissed(appId: string, code: string): void {
+    this.#context.health.failed(appId, code);
   }
 
   failed(error: Error): void {

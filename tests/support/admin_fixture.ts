@@ -28,6 +28,10 @@ export class LiveTable implements LiveConnectors {
     return this.connected.get(connectorId) ?? [];
   }
 
+  appsOutOfReach(): readonly string[] {
+    return [];
+  }
+
   ready(): Readiness {
     return this.readiness;
   }

@@ -29,5 +29,7 @@ export interface Readiness {
 export interface LiveConnectors {
   /** Tunnels of a connector, oldest first; empty when it is not connected. */
   tunnels(connectorId: string): readonly LiveTunnel[];
+  /** Ids of apps whose backends a connector cannot reach now. */
+  appsOutOfReach(connectorId: string): readonly string[];
   ready(): Readiness;
 }

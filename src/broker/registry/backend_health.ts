@@ -1,11 +1,15 @@
 /** For how long a connector is avoided after it could not reach a backend, milliseconds: doubled with each failure. */
 const FIRST_MS = 5_000;
 const LONGEST_MS = 60_000;
+/** What a connector says counts for this long, milliseconds; it says so again every 20 s. */
+const REPORT_COUNTS_MS = 60_000;
 
 interface Unwell {
-  /** Avoided until then; infinite while the connector itself says so. */
+  /** Avoided until then. */
   until: number;
   failures: number;
+  /** The connector itself says so. */
+  isReported: boolean;
 }
 
 /**
@@ -26,21 +30,27 @@ export class BackendHealth {
     const known = app.get(connectorId);
     const failures = (known?.failures ?? 0) + 1;
     const until = now + Math.min(LONGEST_MS, FIRST_MS * 2 ** (failures - 1));
-    app.set(connectorId, { until: Math.max(known?.until ?? 0, until), failures });
+    app.set(connectorId, {
+      until: Math.max(known?.until ?? 0, until),
+      failures,
+      isReported: known?.isReported ?? false,
+    });
   }
 
   /** An exchange has been answered by the backend. */
   answered(appId: string, connectorId: string): void {
     const app = this.#unwell.get(appId);
-    if (app === undefined || app.get(connectorId)?.until === Number.POSITIVE_INFINITY) return;
+    if (app === undefined || app.get(connectorId)?.isReported) return;
     this.#drop(appId, app, connectorId);
   }
 
-  /** What a connector says of its backend; it says so again when that changes. */
-  reported(appId: string, connectorId: string, isUp: boolean): void {
+  /** What a connector says of its backend: when that changes, and while it is out of reach again and again. True: that is news. */
+  reported(appId: string, connectorId: string, isUp: boolean, now: number): boolean {
     const app = this.#of(appId);
+    const wasReported = app.get(connectorId)?.isReported === true;
     if (isUp) this.#drop(appId, app, connectorId);
-    else app.set(connectorId, { until: Number.POSITIVE_INFINITY, failures: 1 });
+    else app.set(connectorId, { until: now + REPORT_COUNTS_MS, failures: 1, isReported: true });
+    return isUp === wasReported;
   }
 
   /** The connector has no tunnel any more: what it said counts no longer. */

@@ -202,9 +202,11 @@ export class Tunnels implements Disposable {
   /** What a connector says of a backend counts for that connector alone; nonsense is ignored. */
   #backendHealth(tunnel: BrokerTunnel, { appId, up }: Fields): void {
     if (typeof appId !== "string" || appId.length > MAX_APP_ID || typeof up !== "boolean") return;
+    if (!tunnel.isReady) return; // Nothing is sent to it, and it may be about to leave for good.
     const { health } = this.#deps.registry;
-    if (!up && health.unwellAppsOf(tunnel.connectorId, performance.now()).length >= MAX_UNWELL_APPS) return;
-    health.reported(appId, tunnel.connectorId, up);
+    const now = performance.now();
+    if (!up && health.unwellAppsOf(tunnel.connectorId, now).length >= MAX_UNWELL_APPS) return;
+    if (!health.reported(appId, tunnel.connectorId, up, now)) return;
     this.#deps.log.info(up ? "backend is within reach again" : "backend is out of reach", {
       connector: tunnel.connectorId,
       app: appId,

@@ -65,6 +65,7 @@ async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
   let current: { session: FakeSession; lastsMs: number } | null = null;
   const context: Partial<TunnelContext> = {
     apps: new KnownApps(),
+    health: { failed: () => {}, changed: () => {}, outOfReach: [] },
     budget: new CreditBudget(1_000_000),
     log: silentLog,
     times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },
@@ -160,6 +161,7 @@ test("a signal ends the tunnel and the run", async () => {
     target: () => ({}) as never,
     context: {
       apps: new KnownApps(),
+      health: { failed: () => {}, changed: () => {}, outOfReach: [] },
       budget: new CreditBudget(1_000_000),
       log: silentLog,
       times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },

@@ -107,6 +107,7 @@ async function describe(deps: AdminDeps, connectors: readonly ConnectorRecord[])
       connector,
       group: groups.get(connector.groupId)!,
       tunnels: deps.live.tunnels(connector.id),
+      appsOutOfReach: deps.live.appsOutOfReach(connector.id),
       settings,
       now,
       inactiveAfterMs: deps.inactiveAfterMs ?? 60_000,

@@ -43,6 +43,10 @@ export const connectorSchema = z.object({
   instances: z.number().int().openapi({
     description: "Processes that have tunnels with this identity now; more than one: its key is used twice.",
   }),
+  appsOutOfReach: z.array(z.string()).openapi({
+    description:
+      "Ids of apps whose backends it cannot reach now; another connector is chosen for them if there is one.",
+  }),
   tunnels: z.array(tunnelSchema),
 }).openapi("Connector");
 
@@ -57,6 +61,7 @@ export interface ConnectorFacts {
   connector: ConnectorRecord;
   group: Pick<Group, "id" | "name">;
   tunnels: readonly LiveTunnel[];
+  appsOutOfReach: readonly string[];
   settings: Settings;
   now: Timestamp;
   /** Milliseconds without a tunnel after which it counts as inactive. */
@@ -86,6 +91,7 @@ export function toConnector(facts: ConnectorFacts): z.infer<typeof connectorSche
       notAfter: toMoment(connector.certificateNotAfter),
     },
     instances: new Set(tunnels.map(({ instanceId }) => instanceId).filter((id) => id !== "")).size,
+    appsOutOfReach: [...facts.appsOutOfReach],
     tunnels: tunnels.map(toTunnel),
   };
 }

@@ -22,19 +22,27 @@ test("an answer of the backend ends that; what the connector itself reports only
   health.failed("app", "c", 0);
   health.answered("app", "c");
   assert.equal(health.isEmpty, true);
-  health.reported("app", "c", false);
+  assert.equal(health.reported("app", "c", false, 0), true);
   health.answered("app", "c");
-  assert.equal(health.isUnwell("app", "c", 1e12), true);
+  assert.equal(health.isUnwell("app", "c", 59_000), true);
   assert.deepEqual(health.unwellAppsOf("c", 0), ["app"]);
-  health.reported("app", "c", true);
+  assert.equal(health.reported("app", "c", true, 0), true);
   assert.equal(health.isEmpty, true);
+});
+
+test("what a connector reports counts for a minute, and longer when it says so again", () => {
+  const health = new BackendHealth();
+  health.reported("app", "c", false, 0);
+  assert.equal(health.reported("app", "c", false, 20_000), false, "no news");
+  assert.equal(health.isUnwell("app", "c", 79_000), true);
+  assert.equal(health.isUnwell("app", "c", 81_000), false);
 });
 
 test("with a connector's last tunnel goes what was known of it", () => {
   const health = new BackendHealth();
-  health.reported("one", "c", false);
-  health.reported("two", "c", false);
-  health.reported("two", "d", false);
+  health.reported("one", "c", false, 0);
+  health.reported("two", "c", false, 0);
+  health.reported("two", "d", false, 0);
   health.forget("c");
   assert.deepEqual(health.unwellAppsOf("c", 0), []);
   assert.deepEqual(health.unwellAppsOf("d", 0), ["two"]);
