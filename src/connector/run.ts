@@ -8,6 +8,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname, release, type } from "node:os";
 import { readCertificates } from "../platform/certificate.ts";
+import type { Environment } from "../platform/configuration.ts";
 import { createLogging } from "../platform/logging.ts";
 import type { LogLevel } from "../platform/log.ts";
 import type { Secret } from "../platform/secret.ts";
@@ -19,14 +20,18 @@ import { OLDEST_PROTOCOL_REVISION, PROTOCOL_REVISION } from "../protocol/message
 import { CreditBudget } from "../tunnel/credit_budget.ts";
 import type { Fields } from "../tunnel/control_channel.ts";
 import { AllowList } from "./backend/allow_list.ts";
+import { checkBackend } from "./backend/check.ts";
 import { ClientCertificates } from "./backend/client_certificates.ts";
 import { createBackends } from "./backend/backends.ts";
+import { defaultLookup } from "./backend/dial.ts";
+import { BackendHealth } from "./backend_health.ts";
 import { Comeback } from "./comeback.ts";
 import type { ConnectorConfiguration } from "./config.ts";
 import { ensureRegistered } from "./first_registration.ts";
 import { type Identity, loadIdentity } from "./identity/identity.ts";
 import { checkTrust, saveTrust } from "./identity/trust.ts";
 import { KnownApps } from "./known_apps.ts";
+import { backendProxy, brokerProxy } from "./outbound/broker_proxy.ts";
 import { Renewer, type RenewerOptions } from "./renewer.ts";
 import { Supervisor } from "./supervisor.ts";
 import { Tenancy } from "./tenancy.ts";
@@ -38,6 +43,8 @@ export interface RunOptions {
   /** One JSON line on standard output once the first tunnel is ready. */
   json: boolean;
   signal: AbortSignal;
+  /** Where `HTTPS_PROXY`, `NO_PROXY` and credentials of proxies are looked for; nowhere by default. */
+  env?: Environment;
   /** Another process that serves with the same state hands over, instead of being an error. */
   takeOver?: boolean;
   /** The enrolment token for a host that is not registered; null where there is none. */
@@ -53,8 +60,14 @@ const LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(["debug", "info", "warn",
 /** Runs a connector until the signal is aborted and all is stopped. */
 export async function runConnector(
   config: ConnectorConfiguration,
-  { json, signal, token = () => Promise.resolve(null), renewal: renewalOptions = {}, takeOver = false }:
-    RunOptions,
+  {
+    json,
+    signal,
+    token = () => Promise.resolve(null),
+    renewal: renewalOptions = {},
+    takeOver = false,
+    env = {},
+  }: RunOptions,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const logging = createLogging({
@@ -65,7 +78,12 @@ export async function runConnector(
   stack.defer(() => logging.flush());
   const { log } = logging;
 
-  await ensureRegistered(config, { token, log, signal });
+  const proxyFor = brokerProxy(config, env);
+  const proxyForBackends = backendProxy(config, env);
+  const targetOf = ({ address, tunnelName, ca, certificate, key }: Identity): DialTarget => (
+    { address, tunnelName, ca, certificate, key: key.reveal(), proxyFor }
+  );
+  await ensureRegistered(config, { token, log, signal, proxyFor });
   const instanceId = randomUUID();
   const replaced = new AbortController();
   const stopped = AbortSignal.any([signal, replaced.signal]);
@@ -89,10 +107,22 @@ export async function runConnector(
   });
   const clientCertificates = new ClientCertificates(config.backendClientCertificates);
   clientCertificates.check();
-  const backends = createBackends({ allow: new AllowList(config.allow), clientCertificates, log });
+  const allow = new AllowList(config.allow);
+  const backends = createBackends({ allow, clientCertificates, log, proxyFor: proxyForBackends });
   stack.defer(() => backends.close());
 
   const apps = new KnownApps();
+  const means = { allow, clientCertificates, proxyFor: proxyForBackends, lookup: defaultLookup };
+  const health = stack.use(
+    new BackendHealth({
+      app: (id) => apps.get(id),
+      check: (app, signal) => checkBackend(app, { backends, means }, signal),
+      tell: (appId, isUp) => {
+        for (const { tunnel } of supervisors) tunnel?.tellBackend(appId, isUp);
+      },
+      log,
+    }),
+  );
   let wanted = { latest: "", desired: "" };
   let trusting = Promise.resolve();
   const takeTrust = async (fields: Fields): Promise<void> => {
@@ -123,6 +153,7 @@ export async function runConnector(
   const context: TunnelContext = {
     backends,
     apps,
+    health,
     budget: new CreditBudget(config.exchangeMemoryBytes),
     log,
     sessionLog: logging.session,
@@ -155,6 +186,7 @@ export async function runConnector(
     machineName: context.hello.machineName,
     os: context.hello.os,
     stepMs: DIAL_STEP_MS,
+    proxyFor,
     log,
   });
   let announced = false;
@@ -204,6 +236,7 @@ export async function runConnector(
     groupId: apps.groupId,
     configRevision: apps.revision,
     apps: apps.size,
+    appsOutOfReach: health.outOfReach,
     tunnels: supervisors.map((supervisor) => ({
       state: supervisor.state,
       ...supervisor.tunnel?.facts,
@@ -222,8 +255,4 @@ export async function runConnector(
   await Promise.all(supervisors.map((supervisor) => supervisor.run(stopped)));
   await renewal;
   log.info("connector stopped");
-}
-
-function targetOf({ address, tunnelName, ca, certificate, key }: Identity): DialTarget {
-  return { address, tunnelName, ca, certificate, key: key.reveal() };
 }
