@@ -10,7 +10,7 @@ import { absoluteForm, canonicalAuthority, canonicalPath } from "./canonical.ts"
 import type { ClientFacts, ConnectionFacts, RequestFacts } from "./client_facts.ts";
 import { errorResponse } from "./error_page.ts";
 import type { IngressCode } from "./error_table.ts";
-import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange.ts";
+import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange_context.ts";
 import { type HeadLimits, headRefusal } from "./head_limits.ts";
 import { Http1Exchange } from "./http1_exchange.ts";
 import { Http2Exchange } from "./http2_exchange.ts";
