@@ -175,7 +175,7 @@ test("largest body, HTTP/2: a length over it is 413 before the backend hears of 
   }
 });
 
-test("largest body: exactly so much passes, with and without a length", async () => {
+test("largest body: exactly so much passes, with and without a length", NODE_ONLY, async () => {
   const body = "x".repeat(SMALL);
   const wire = await plain();
   wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nContent-Length: ${SMALL}\r\n\r\n${body}`);
