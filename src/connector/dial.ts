@@ -36,7 +36,9 @@ export async function dialTunnel(
       // A TLS alert after the handshake is an error of the socket that no session tells of, and no close follows.
       socket.once("error", reject);
       socket.once("close", reject);
-      agent.getSession(new URL(`https://${target.tunnelName}:${target.address.port}`), {
+      // The port that the session takes for its own: of a proxy, where there is one.
+      const port = socket.remotePort ?? target.address.port;
+      agent.getSession(new URL(`https://${target.tunnelName}:${port}`), {
         createConnection: () => socket,
         settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
         maxSessionMemory: SESSION_MEMORY_MB,
