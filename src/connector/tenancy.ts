@@ -9,7 +9,8 @@ import { askForTakeover, type Predecessor, untilSuccessorServes } from "./status
 export interface TenancyOptions {
   stateDir: string;
   /** What `status` shows. */
-  snapshot: () => unknown;
+  /** What the status socket answers to a path. */
+  snapshot: (question: string) => unknown;
   /** Another process asks for the folder: nothing may be written there any more until `resumed`. */
   yielding: (instanceId: string) => Promise<void>;
   /** That process has gone without serving: the folder is ours again. */

@@ -4,6 +4,7 @@ import { VERSION } from "../../platform/version.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./errors.ts";
 import { createOutput } from "./output.ts";
+import { addDoctorCommand } from "./doctor_command.ts";
 import { addRegisterCommand } from "./register_command.ts";
 import { addRunCommand } from "./run_command.ts";
 import { addStatusCommand } from "./status_command.ts";
@@ -31,6 +32,7 @@ export async function runProgram(args: readonly string[], context: CliContext): 
   addRegisterCommand(program, context);
   addRunCommand(program, context);
   addStatusCommand(program, context);
+  addDoctorCommand(program, context);
   addVersionCommand(program, context);
   try {
     await program.parseAsync(args, { from: "user" });

@@ -4,10 +4,14 @@ import { StatusError } from "./errors.ts";
 const MAX_BYTES = 16 * 1024 * 1024;
 const ABSENT = new Set(["ENOENT", "ECONNREFUSED", "ENOTSOCK", "ENOTDIR"]);
 
-/** Asks a running connector for its status. Throws `connector_not_running`, `status_unavailable`. */
-export async function readStatus(path: string, timeoutMs = 5_000): Promise<Record<string, unknown>> {
+/** Asks a running connector for its status, or with `/apps` for its apps. Throws `connector_not_running`, `status_unavailable`. */
+export async function readStatus(
+  path: string,
+  timeoutMs = 5_000,
+  question: "/" | "/apps" = "/",
+): Promise<Record<string, unknown>> {
   try {
-    const value: unknown = JSON.parse(await get(path, timeoutMs));
+    const value: unknown = JSON.parse(await get(path, timeoutMs, question));
     if (typeof value !== "object" || value === null) throw new Error("the answer is not an object");
     return value as Record<string, unknown>;
   } catch (cause) {
@@ -25,8 +29,8 @@ export async function readStatus(path: string, timeoutMs = 5_000): Promise<Recor
   }
 }
 
-async function get(path: string, timeoutMs: number): Promise<string> {
-  const request = httpRequest({ socketPath: path, path: "/", agent: false });
+async function get(path: string, timeoutMs: number, question: string): Promise<string> {
+  const request = httpRequest({ socketPath: path, path: question, agent: false });
   const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {

@@ -9,13 +9,13 @@ import { successorOf } from "./takeover.ts";
 const MAX_PATH_BYTES = 103;
 
 /**
- * Answers `GET /` on a local socket (0600) with `snapshot()` as JSON, until disposed, and hands over the connection of a
+ * Answers `GET /` and `GET /apps` on a local socket (0600) with `snapshot(path)` as JSON, until disposed, and hands over the connection of a
  * process that wants to take over. Only the holder of the state
  * folder's lock may call it: a socket left by a killed process is replaced. Throws `status_unavailable`.
  */
 export async function serveStatus(
   path: string,
-  snapshot: () => unknown,
+  snapshot: (question: string) => unknown,
   onTakeover?: (instanceId: string, socket: Duplex) => void,
 ): Promise<AsyncDisposable> {
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
@@ -54,10 +54,13 @@ export async function serveStatus(
 }
 
 /** A status that cannot be told must not end the connector. */
-function answer({ method, url }: IncomingMessage, snapshot: () => unknown): [status: number, body: string] {
-  if (method !== "GET" || url !== "/") return [404, "{}"];
+function answer(
+  { method, url }: IncomingMessage,
+  snapshot: (question: string) => unknown,
+): [status: number, body: string] {
+  if (method !== "GET" || (url !== "/" && url !== "/apps")) return [404, "{}"];
   try {
-    return [200, JSON.stringify(snapshot())];
+    return [200, JSON.stringify(snapshot(url))];
   } catch (error) {
     return [500, JSON.stringify({ error: String(error) })];
   }
