@@ -90,7 +90,7 @@ export async function runConnector(
   const tenancy = stack.use(
     await Tenancy.take({
       stateDir: config.stateDir,
-      snapshot: () => snapshot(),
+      snapshot: (question) => question === "/apps" ? { apps: [...apps.all()] } : snapshot(),
       yielding: async (successor) => {
         for (const { tunnel } of supervisors) tunnel?.announceSuccessor(successor);
         renewing.abort();
