@@ -58,6 +58,7 @@ import type { Store } from "./store/port.ts";
 import { RememberedStore } from "./store/remembered.ts";
 import { openStore } from "./store/sqlite.ts";
 import { createTunnelApp } from "./tunnel/app.ts";
+import { Arrivals } from "./tunnel/arrivals.ts";
 import { DEFAULT_PROBE_TIMES } from "./tunnel/probe.ts";
 import { createTunnelServer, type TunnelCredentials } from "./tunnel/server.ts";
 import { Tunnels } from "./tunnel/tunnels.ts";
@@ -135,6 +136,7 @@ export async function runBroker(
       maxLanes: config.maxLanesPerTunnel,
       nodeId: randomUUID(),
       softwareVersion: VERSION,
+      onGreeted: (session) => arrivals.settled(session.socket),
       identities: {
         renew: (connectorId, csr, serial) => renewals.renew(connectorId, csr, serial),
         trustAnchors: () => ca.trustAnchors,
@@ -160,6 +162,7 @@ export async function runBroker(
     hasGreeted: (session) => tunnels.hasGreeted(session),
   });
   stack.defer(() => tunnelServer.close());
+  const arrivals = stack.use(new Arrivals(tunnelServer.server));
   const takeCredentials = () => tunnelServer.setCredentials(tunnelCredentials(ca, config.tunnelName));
   stack.defer(ca.onServerContext(takeCredentials));
   stack.defer(ca.onTrustAnchors(() => {
@@ -242,10 +245,10 @@ export async function runBroker(
   const ownTunnelPort = config.tunnelListen !== "";
   const publicTarget = (name: string | undefined): ConnectionTarget | undefined => {
     if (name !== config.tunnelName) return publicTls;
-    return ownTunnelPort ? undefined : tunnelServer.server;
+    return ownTunnelPort ? undefined : arrivals;
   };
   const tunnelTarget = (name: string | undefined): ConnectionTarget | undefined => {
-    if (name === config.tunnelName) return tunnelServer.server;
+    if (name === config.tunnelName) return arrivals;
     return name === config.enrolName ? publicTls : undefined;
   };
   const onAccepted = (): void => void (counters.ingressConnections += 1);

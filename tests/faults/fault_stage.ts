@@ -13,14 +13,17 @@ import {
 } from "../../src/demo/processes.ts";
 import { BoundSocket } from "./bound_socket.ts";
 import { waitForExchange } from "../../src/demo/wait_for_exchange.ts";
-import { type TcpRelay, tcpRelay } from "../support/tcp_relay.ts";
+import { publicCertificate } from "../support/public_certificate.ts";
+import { FaultyRelay } from "./faulty_relay.ts";
+import type { Http2Target } from "./http2_shots.ts";
+import { Sightings } from "./sightings.ts";
 
 /** A connector with a relay of its own in front of the broker. */
 export interface FaultyConnector {
   id: string;
   name: string;
   process: ConnectorProcess;
-  relay: TcpRelay;
+  relay: FaultyRelay;
 }
 
 /** How to start one. */
@@ -35,7 +38,14 @@ export interface FaultStageOptions {
   backendHost?: string;
   /** The broker's sockets are ours, and it inherits them. */
   ownSockets?: boolean;
+  /** Before the broker starts; gives its data folder's place instead of the one in the stage's folder. */
+  dataDir?: (stage: FaultStage) => Promise<string>;
+  /** Likewise for the state folder of the connector of this index. */
+  stateDir?: (stage: FaultStage, index: number) => Promise<string>;
 }
+
+/** Name of the app's host for users of HTTP/2. */
+const HOST = "app.example.test";
 
 /** A broker, connectors each behind a relay, and a backend that counts: all real, and all can be made to fail. */
 export class FaultStage implements AsyncDisposable {
@@ -45,6 +55,15 @@ export class FaultStage implements AsyncDisposable {
   readonly connectors: FaultyConnector[] = [];
   broker!: BrokerProcess;
   appId = "";
+  /** Ends the backend's idle connections. */
+  cutBackend: () => void = () => {};
+  dataDir = "";
+  backendUrl = "";
+  /** What the programs have said of tunnels, and when. */
+  readonly sightings = new Sightings();
+  #ca = "";
+  #certificates = "";
+  #publicAddress = "";
   #brokerPorts: readonly string[] = [];
   #sockets: ReadonlyMap<string, number> | undefined;
   /** When the broker went and was there again, milliseconds of the load. */
@@ -76,6 +95,16 @@ export class FaultStage implements AsyncDisposable {
     return this.broker.plainUrl;
   }
 
+  /** Where the app is for users of HTTP/2. */
+  get http2(): Http2Target {
+    return { port: this.broker.listeners.public.port, host: HOST, ca: this.#ca };
+  }
+
+  /** Frees something when the stage ends. */
+  defer(done: () => Promise<void>): void {
+    this.#stack.defer(done);
+  }
+
   /** Starts a connector that has ended, with its old identity. */
   async startAgain(index: number): Promise<void> {
     const connector = this.connectors[index]!;
@@ -104,12 +133,13 @@ export class FaultStage implements AsyncDisposable {
   async startBrokerAgain(): Promise<void> {
     const [publicListen, plainListen, adminListen] = this.#brokerPorts;
     this.broker = await startBroker({
-      dataDir: join(this.folder, "broker"),
+      dataDir: this.dataDir,
       publicListen,
       plainListen,
       adminListen,
-      publicAddress: this.connectors[0]!.relay.address,
-      args: this.#options.brokerArgs,
+      publicAddress: this.#publicAddress,
+      args: this.#brokerArgs,
+      onLog: this.sightings.see,
     });
   }
 
@@ -118,11 +148,12 @@ export class FaultStage implements AsyncDisposable {
     const old = this.broker;
     const [publicListen, plainListen] = this.#brokerPorts;
     this.broker = await startBroker({
-      dataDir: join(this.folder, "broker"),
+      dataDir: this.dataDir,
       publicListen,
       plainListen,
-      publicAddress: this.connectors[0]!.relay.address,
-      args: this.#options.brokerArgs,
+      publicAddress: this.#publicAddress,
+      args: this.#brokerArgs,
+      onLog: this.sightings.see,
       sockets: this.#sockets,
     });
     await old.stop();
@@ -146,6 +177,19 @@ export class FaultStage implements AsyncDisposable {
     await this.#stack.disposeAsync();
   }
 
+  get #brokerArgs(): readonly string[] {
+    return ["--certificates", this.#certificates, ...this.#options.brokerArgs ?? []];
+  }
+
+  async #makeCertificate(): Promise<void> {
+    const { cert, key, ca } = await publicCertificate(HOST);
+    const [certFile, keyFile] = [join(this.folder, "app.pem"), join(this.folder, "app.key")];
+    await writeFile(certFile, cert);
+    await writeFile(keyFile, key, { mode: 0o600 });
+    this.#ca = ca;
+    this.#certificates = JSON.stringify([{ hosts: [HOST], certFile, keyFile }]);
+  }
+
   async #start(): Promise<void> {
     const backend = createServer({ keepAlive: true }, (req, res) => {
       this.seen[req.method!] = (this.seen[req.method!] ?? 0) + 1;
@@ -153,6 +197,7 @@ export class FaultStage implements AsyncDisposable {
       res.end("ok\n");
     });
     backend.keepAliveTimeout = 60_000;
+    this.cutBackend = () => backend.closeIdleConnections();
     backend.listen(0, "127.0.0.1");
     await once(backend, "listening");
     this.#stack.defer(async () => {
@@ -161,8 +206,12 @@ export class FaultStage implements AsyncDisposable {
       backend.closeAllConnections();
       await closed;
     });
-    const relays: TcpRelay[] = [];
-    for (let i = 0; i < this.#options.connectors; i++) relays.push(this.#stack.use(await tcpRelay()));
+    const relays: FaultyRelay[] = [];
+    for (let i = 0; i < Math.max(1, this.#options.connectors); i++) {
+      relays.push(this.#stack.use(await FaultyRelay.start()));
+    }
+    await this.#makeCertificate();
+    this.dataDir = await this.#options.dataDir?.(this) ?? join(this.folder, "broker");
     if (this.#options.ownSockets) {
       const [front, plain] = [new BoundSocket(), new BoundSocket()];
       this.#stack.use(front);
@@ -170,26 +219,29 @@ export class FaultStage implements AsyncDisposable {
       this.#sockets = new Map([["public", front.descriptor], ["plain", plain.descriptor]]);
     }
     this.broker = await startBroker({
-      dataDir: join(this.folder, "broker"),
+      dataDir: this.dataDir,
       publicAddress: relays[0]!.address,
-      args: this.#options.brokerArgs,
+      args: this.#brokerArgs,
+      onLog: this.sightings.see,
       sockets: this.#sockets,
     });
+    this.#publicAddress = relays[0]!.address;
     const { listeners } = this.broker;
     this.#brokerPorts = [listeners.public, listeners.plain, listeners.admin].map(({ port }) =>
       `127.0.0.1:${port}`
     );
     for (const relay of relays) relay.target = listeners.public.port;
     const host = this.#options.backendHost ?? "127.0.0.1";
+    this.backendUrl = `http://${host}:${(backend.address() as AddressInfo).port}/`;
     this.appId = await this.broker.admin.publish({
       name: "Backend",
       externalUrl: this.url,
-      internalUrl: `http://${host}:${(backend.address() as AddressInfo).port}/`,
-      settings: this.#options.app,
+      internalUrl: this.backendUrl,
+      settings: { externalUrls: [this.url, `https://${HOST}/`], ...this.#options.app },
     });
-    for (const [index, relay] of relays.entries()) {
+    for (const [index, relay] of relays.slice(0, this.#options.connectors).entries()) {
       const name = `connector-${index}`;
-      const stateDir = join(this.folder, name);
+      const stateDir = await this.#options.stateDir?.(this, index) ?? join(this.folder, name);
       const token = await this.broker.admin.enrolmentToken();
       const { connectorId } = await registerConnector({ stateDir, token, runtime: "node" });
       await dialThrough(stateDir, relay);
@@ -197,12 +249,12 @@ export class FaultStage implements AsyncDisposable {
       const process = await startConnector({ stateDir, runtime: "node", env });
       this.connectors.push({ id: String(connectorId), name, process, relay });
     }
-    await waitForExchange(this.url);
+    if (this.connectors.length > 0) await waitForExchange(this.url);
   }
 }
 
 /** Makes a registered connector dial its broker through a relay. */
-async function dialThrough(stateDir: string, relay: TcpRelay): Promise<void> {
+async function dialThrough(stateDir: string, relay: FaultyRelay): Promise<void> {
   const file = join(stateDir, "broker.json");
   const broker = JSON.parse(await readFile(file, "utf8"));
   await writeFile(file, JSON.stringify({ ...broker, brokerAddress: relay.address }));

@@ -1,41 +1,56 @@
 /**
  * Injects faults under an open-loop load and prints what each cost: `npm run test:faults -- [--rate N] [--short]
- * [--only TEXT] [--write FILE]`. Exit code 1 when a bar was missed.
+ * [--only TEXT] [--except TEXT] [--write]`. `--write` puts the table into docs/reliability.md. Exit code 1 when a bar was missed.
  */
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { FAULTS, runFault, type Verdict } from "./faults.ts";
+import { FAULTS, runFault } from "./faults.ts";
+import { machine, table, type TableRow, withTable } from "./reliability.ts";
 
 const { values } = parseArgs({
   options: {
     rate: { type: "string", default: "500" },
     only: { type: "string", default: "" },
-    write: { type: "string" },
+    except: { type: "string" },
+    write: { type: "boolean", default: false },
     short: { type: "boolean", default: false },
   },
 });
+const rate = Number(values.rate);
+const extent = values.short ? "short" : "full";
+const { only, except } = values;
 
-const verdicts: Verdict[] = [];
-for (const fault of FAULTS.filter(({ name }) => name.includes(values.only))) {
+const rows: TableRow[] = [];
+for (const fault of FAULTS) {
+  if (!fault.name.includes(only) || (except !== undefined && fault.name.includes(except))) continue;
   process.stderr.write(`${fault.name} ...\n`);
-  const verdict = await runFault(fault, Number(values.rate), values.short ? "short" : "full");
-  verdicts.push(verdict);
-  const { summary, beyond } = verdict;
-  process.stderr.write(
-    `  ${summary.requests} requests, ${JSON.stringify(summary.outcomes)} ${beyond.join("; ")}\n`,
-  );
+  const reason = await fault.lacks?.() ?? null;
+  if (reason !== null) {
+    rows.push({ fault, left: `left out: ${reason}` });
+    continue;
+  }
+  try {
+    const verdict = await runFault(fault, rate, extent);
+    rows.push({ fault, verdict });
+    const { summary, beyond, note, detectMs, recoverMs } = verdict;
+    process.stderr.write(
+      `  ${summary.requests} requests, ${JSON.stringify(summary.outcomes)} p99 ${
+        summary.p99Ms.toFixed(0)
+      } ms, ` +
+        `slowest ${summary.longestMs.toFixed(0)} ms, detected ${detectMs?.toFixed(0)} ms, ` +
+        `recovered ${recoverMs?.toFixed(0)} ms ${note} ${beyond.join("; ")}\n`,
+    );
+  } catch (error) {
+    rows.push({ fault, left: `FAILED: ${(error as Error).message}` });
+    process.stderr.write(`  ${error}\n`);
+  }
 }
 
-const lines = [
-  `| fault (${values.rate} requests/s) | requests | failed GETs | failed POSTs | p50 ms | p99 ms | slowest ms | bar |`,
-  "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
-  ...verdicts.map(({ fault, summary: s, beyond }) =>
-    `| ${fault} | ${s.requests} | ${s.failedGets} | ${s.failedPosts} | ${s.p50Ms.toFixed(1)} | ${
-      s.p99Ms.toFixed(1)
-    } | ` +
-    `${s.longestMs.toFixed(0)} | ${beyond.length === 0 ? "held" : `MISSED: ${beyond.join("; ")}`} |`
-  ),
-];
-console.log(lines.join("\n"));
-if (values.write !== undefined) await writeFile(values.write, `${lines.join("\n")}\n`);
-process.exitCode = verdicts.every(({ beyond }) => beyond.length === 0) ? 0 : 1;
+const lines = table(rows);
+console.log(lines);
+if (values.write) {
+  const page = new URL("../../docs/reliability.md", import.meta.url);
+  const how = `${rate} requests/s, ${extent} extent, ${machine()}`;
+  await writeFile(page, withTable(await readFile(page, "utf8"), lines, how));
+}
+process.exitCode = rows.every(({ verdict }) => verdict !== undefined && verdict.beyond.length === 0) ? 0 : 1;

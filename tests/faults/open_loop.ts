@@ -1,8 +1,10 @@
 import { Agent, request } from "node:http";
+import { type Http2Target, Http2User } from "./http2_shots.ts";
 
 /** One request of the load, when it was due and how it went. */
 export interface Shot {
   method: string;
+  protocol: "http/1.1" | "h2";
   /** Milliseconds since the load began at which it was due. */
   dueMs: number;
   /** From when it was due to the last byte of its response, in milliseconds. */
@@ -20,6 +22,8 @@ export interface LoadOptions {
   postEvery?: number;
   /** Longest wait for a response in milliseconds; beyond it a request counts as failed. */
   timeoutMs?: number;
+  /** Where every third request goes, with HTTP/2; none by default. */
+  http2?: Http2Target;
 }
 
 const TICK_MS = 10;
@@ -30,7 +34,8 @@ const TICK_MS = 10;
  */
 export class OpenLoop {
   readonly shots: Shot[] = [];
-  readonly #options: Required<LoadOptions>;
+  readonly #options: Required<Omit<LoadOptions, "http2">>;
+  readonly #http2: Http2User | null;
   readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 256 });
   readonly #begunAt = performance.now();
   readonly #timer: NodeJS.Timeout;
@@ -40,6 +45,7 @@ export class OpenLoop {
 
   constructor(options: LoadOptions) {
     this.#options = { postEvery: 0, timeoutMs: 20_000, ...options };
+    this.#http2 = options.http2 === undefined ? null : new Http2User(options.http2);
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
@@ -53,6 +59,7 @@ export class OpenLoop {
     clearInterval(this.#timer);
     if (this.#open > 0) await new Promise<void>((resolve) => this.#onDone = resolve);
     this.#agent.destroy();
+    this.#http2?.close();
     return this.shots;
   }
 
@@ -68,21 +75,27 @@ export class OpenLoop {
 
   #shoot(method: string, dueMs: number): void {
     this.#open += 1;
+    const protocol = this.#http2 !== null && this.#sent % 3 === 0 ? "h2" : "http/1.1";
     let isOver = false;
     const over = (outcome: number | string): void => {
       if (isOver) return;
       isOver = true;
-      clearTimeout(timer);
-      this.shots.push({ method, dueMs, tookMs: this.nowMs - dueMs, outcome });
+      this.shots.push({ method, protocol, dueMs, tookMs: this.nowMs - dueMs, outcome });
       this.#open -= 1;
       if (this.#open === 0) this.#onDone();
     };
+    if (protocol === "h2") this.#http2!.shoot(method, this.#options.timeoutMs, over);
+    else this.#shootHttp1(method, over);
+  }
+
+  #shootHttp1(method: string, over: (outcome: number | string) => void): void {
     const req = request(this.#options.url, { method, agent: this.#agent });
     const timer = setTimeout(() => {
       over("timeout");
       req.destroy();
     }, this.#options.timeoutMs);
     req.on("error", (error: NodeJS.ErrnoException) => over(error.code ?? error.message));
+    req.on("close", () => clearTimeout(timer));
     req.on("response", (response) => {
       response.on("data", () => {});
       response.on("end", () => over(response.complete ? response.statusCode! : "cut"));
@@ -111,8 +124,8 @@ export function summarise(shots: readonly Shot[]): Summary {
   const failed = shots.filter((shot) => !isGood(shot));
   const took = shots.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
   const outcomes: Record<string, number> = {};
-  for (const { method, outcome } of failed) {
-    const key = `${method} ${outcome}`;
+  for (const { method, protocol, outcome } of failed) {
+    const key = `${method} ${outcome}${protocol === "h2" ? " (h2)" : ""}`;
     outcomes[key] = (outcomes[key] ?? 0) + 1;
   }
   const at = (share: number) => took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? 0;

@@ -23,6 +23,8 @@ export interface TunnelsDeps extends TunnelDeps {
   store: TunnelStore;
   nodeId: string;
   softwareVersion: string;
+  /** A connector is served from now on. */
+  onGreeted?: (session: ServerHttp2Session) => void;
   /** The authority's part: new certificates for connectors, and the trust anchors that they are told of. PEM. */
   identities: {
     renew(connectorId: string, csr: string, serial: string): Promise<string>;
@@ -67,7 +69,7 @@ export class Tunnels implements Disposable {
     }
     const log = this.#deps.log.with({ connector: peer.connectorId });
     const tunnel: BrokerTunnel = new BrokerTunnel(session, stream, peer, this.#deps, {
-      request: (type, fields, reply) => this.#request(tunnel, type, fields, reply),
+      request: (type, fields, reply) => this.#request(session, tunnel, type, fields, reply),
       notice: (type, fields) => {
         if (type === "backend.health") return this.#backendHealth(tunnel, fields);
         if (type === "handover") return this.#instances.announced(tunnel.connectorId, fields.instanceId);
@@ -123,6 +125,7 @@ export class Tunnels implements Disposable {
   }
 
   async #request(
+    session: ServerHttp2Session,
     tunnel: BrokerTunnel,
     type: string,
     fields: Fields,
@@ -130,7 +133,7 @@ export class Tunnels implements Disposable {
   ): Promise<void | "unsupported"> {
     switch (type) {
       case "hello":
-        return await this.#hello(tunnel, parseHello(fields), reply);
+        return await this.#hello(session, tunnel, parseHello(fields), reply);
       case "config.pull":
         return await this.#pull(tunnel, fields, reply);
       case "version.poll": {
@@ -152,7 +155,12 @@ export class Tunnels implements Disposable {
     tunnel.control.notice("trust", { ca: this.#deps.identities.trustAnchors() });
   }
 
-  async #hello(tunnel: BrokerTunnel, hello: Hello, reply: Reply): Promise<void> {
+  async #hello(
+    session: ServerHttp2Session,
+    tunnel: BrokerTunnel,
+    hello: Hello,
+    reply: Reply,
+  ): Promise<void> {
     const { nodeId, softwareVersion, store, log } = this.#deps;
     const revision = agreeOnRevision(hello);
     // Read again: from here on a change of the connector reaches this tunnel by notice, none is missed between.
@@ -177,6 +185,7 @@ export class Tunnels implements Disposable {
     };
     await reply({ ...welcome });
     tunnel.greet(hello);
+    this.#deps.onGreeted?.(session);
     this.#tellTrust(tunnel);
     await this.#tellLogLevel([tunnel]);
     this.#seen(tunnel);

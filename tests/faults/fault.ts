@@ -1,0 +1,66 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { FaultStage, FaultStageOptions } from "./fault_stage.ts";
+import type { OpenLoop, Shot, Summary } from "./open_loop.ts";
+
+/** How much of a fault is shown: `full` for the table, `short` for the test suite. */
+export type Extent = "full" | "short";
+
+/** One fault and what it may cost. */
+export interface Fault {
+  name: string;
+  /** What is done, for the reader of the table. */
+  what: string;
+  /** What it may cost, in words; `judge` holds it to that. */
+  bar: string;
+  stage: FaultStageOptions;
+  /** One request in so many is a POST. */
+  postEvery?: number;
+  /** Why this machine cannot bring it about; null when it can. */
+  lacks?(): Promise<string | null>;
+  /** What has to be there before the load begins. */
+  before?(stage: FaultStage): Promise<void>;
+  /** Brings the fault about, once or many times, while the load runs. Throws when it could not be brought about. */
+  inject(stage: FaultStage, extent: Extent, load: OpenLoop): Promise<void>;
+  /** What went beyond the bar, in words; empty when nothing did. */
+  judge(summary: Summary, shots: readonly Shot[], stage: FaultStage): string[];
+  /** What else was measured, in words. */
+  note?(): string;
+}
+
+/** Waits until something holds; throws when it does not in time, for then the fault was not brought about. */
+export async function until(
+  what: string,
+  condition: () => Promise<boolean> | boolean,
+  withinMs = 20_000,
+): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!await condition()) {
+    if (performance.now() > end) throw new Error(`Cannot inject fault: waited ${withinMs} ms until ${what}`);
+    await delay(20);
+  }
+}
+
+/** True once the broker lists a tunnel of the connector. */
+export async function isBack(stage: FaultStage, index: number): Promise<boolean> {
+  return (await stage.tunnelsOf(index)).length > 0;
+}
+
+/** Judges: no GET failed. */
+export function noFailedGets({ failedGets, outcomes }: Summary): string[] {
+  return failedGets === 0 ? [] : [`${failedGets} failed GETs: ${JSON.stringify(outcomes)}`];
+}
+
+/** Judges: nothing failed. */
+export function noFailures({ failedGets, failedPosts, outcomes }: Summary): string[] {
+  return failedGets + failedPosts === 0 ? [] : [JSON.stringify(outcomes)];
+}
+
+/** Judges: no request took longer. */
+export function noneSlowerThan(ms: number, { longestMs }: Summary): string[] {
+  return longestMs <= ms ? [] : [`slowest request ${Math.round(longestMs)} ms, bar ${ms} ms`];
+}
+
+/** Throws unless the condition holds: what the fault was to show has not happened. */
+export function mustHold(what: string, condition: boolean): void {
+  if (!condition) throw new Error(`Fault has not shown: ${what}`);
+}

@@ -1,0 +1,158 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Fault, isBack, noFailedGets, noFailures, noneSlowerThan, until } from "./fault.ts";
+import type { FaultStageOptions } from "./fault_stage.ts";
+
+const SETTLE_MS = 500;
+const TWO: FaultStageOptions = { connectors: 2 };
+
+/** Programs that are restarted, killed or stopped, and backends that one connector cannot reach. */
+export const PROCESS_FAULTS: readonly Fault[] = [
+  {
+    name: "graceful restart of one connector of two",
+    what: "SIGTERM to one connector, then the other, 20 times; each started again",
+    bar: "0 failures",
+    stage: TWO,
+    postEvery: 10,
+    async inject(stage, extent) {
+      for (let i = 0; i < (extent === "full" ? 20 : 2); i++) {
+        const index = i % 2;
+        await stage.connectors[index]!.process.stop();
+        await stage.startAgain(index);
+        await until("the connector is back", () => isBack(stage, index));
+      }
+    },
+    judge: noFailures,
+  },
+  {
+    name: "graceful restart of the only connector, with take-over",
+    what: "another process with the same state takes over, 20 times",
+    bar: "0 failures",
+    stage: { connectors: 1 },
+    postEvery: 10,
+    async inject(stage, extent) {
+      for (let i = 0; i < (extent === "full" ? 20 : 2); i++) await stage.takeOver(0);
+    },
+    judge: noFailures,
+  },
+  {
+    name: "kill -9 of one connector of two",
+    what: "SIGKILL to one connector, then the other, 20 times; each started again",
+    bar: "0 failed GETs; POSTs in flight on it may fail",
+    stage: TWO,
+    postEvery: 10,
+    async inject(stage, extent) {
+      for (let i = 0; i < (extent === "full" ? 20 : 2); i++) {
+        const index = i % 2;
+        const { child } = stage.connectors[index]!.process;
+        child.signal("SIGKILL");
+        await child.exited;
+        await stage.startAgain(index);
+        await until("the connector is back", () => isBack(stage, index));
+      }
+    },
+    judge: noFailedGets,
+  },
+  {
+    name: "kill -9 of the only connector, started again at once",
+    what: "SIGKILL to the only connector, 5 times",
+    bar: "0 failed GETs: they wait for it",
+    stage: { connectors: 1 },
+    async inject(stage, extent) {
+      for (let i = 0; i < (extent === "full" ? 5 : 1); i++) {
+        const { child } = stage.connectors[0]!.process;
+        child.signal("SIGKILL");
+        await child.exited;
+        await stage.startAgain(0);
+        await until("the connector is back", () => isBack(stage, 0));
+      }
+    },
+    judge: noFailedGets,
+  },
+  {
+    name: "one tunnel of two black-holed",
+    what: "its connection stays open and carries nothing more, either way",
+    bar: "0 failed GETs, none slower than 5 s",
+    stage: TWO,
+    async inject(stage, extent) {
+      const { relay } = stage.connectors[0]!;
+      const before = relay.accepted;
+      relay.silence();
+      await until("the connector dials again", () => relay.accepted > before, 40_000);
+      await until("the connector is back", () => isBack(stage, 0));
+      await delay(extent === "full" ? 5_000 : SETTLE_MS);
+    },
+    judge: (summary) => [...noFailedGets(summary), ...noneSlowerThan(5_000, summary)],
+  },
+  {
+    name: "event loop of one connector of two blocked",
+    what: "SIGSTOP for 30 s, then SIGCONT",
+    bar: "0 failed GETs, none slower than 5 s",
+    stage: TWO,
+    async inject(stage, extent) {
+      const { child } = stage.connectors[0]!.process;
+      child.signal("SIGSTOP");
+      await delay(extent === "full" ? 30_000 : 6_000);
+      child.signal("SIGCONT");
+      await until("the connector is back", () => isBack(stage, 0), 30_000);
+    },
+    judge: (summary) => [...noFailedGets(summary), ...noneSlowerThan(5_000, summary)],
+  },
+  {
+    name: "backend refuses on one connector's side only",
+    what: "the backend's name leads one of two connectors to an address that refuses",
+    bar: "0 failures from the first request on",
+    stage: {
+      connectors: 2,
+      backendHost: "backend.test",
+      connectorEnv: (index) => backendAt(index === 0 ? "127.0.0.2" : "127.0.0.1"),
+    },
+    postEvery: 10,
+    inject: (_stage, extent) => delay(extent === "full" ? 10_000 : 3_000),
+    judge: noFailures,
+  },
+  {
+    name: "graceful restart of the broker, with an inherited socket",
+    what: "a new broker starts on the same sockets, then SIGTERM to the old one, 5 times",
+    bar: "0 failures",
+    stage: { connectors: 2, ownSockets: true },
+    postEvery: 10,
+    async inject(stage, extent) {
+      for (let i = 0; i < (extent === "full" ? 5 : 1); i++) {
+        await stage.replaceBroker();
+        await until("the connectors are back", async () => await isBack(stage, 0) && await isBack(stage, 1));
+      }
+    },
+    judge: noFailures,
+  },
+  {
+    name: "broker killed and started again",
+    what: "SIGKILL to the broker; started again on the same ports",
+    bar: "only requests of the time without a broker, or in flight then, fail",
+    stage: TWO,
+    async inject(stage, _extent, load) {
+      const { child } = stage.broker;
+      stage.downFromMs = load.nowMs;
+      stage.sightings.mark();
+      child.signal("SIGKILL");
+      await child.exited;
+      await stage.startBrokerAgain();
+      stage.downUntilMs = load.nowMs;
+      await until("a connector is back", async () => await isBack(stage, 0) || await isBack(stage, 1));
+      await delay(2_000);
+    },
+    judge(_summary, shots, { downFromMs, downUntilMs }) {
+      // Whoever came before may have been in flight; whoever comes afterwards waits for a connector, not in vain.
+      const late = shots.filter(({ dueMs, outcome }) =>
+        (dueMs < downFromMs - 1_000 || dueMs > downUntilMs + 100) && outcome !== 200
+      );
+      return late.length === 0
+        ? []
+        : [`${late.length} failed outside of the time without a broker: ${late[0]!.outcome}`];
+    },
+  },
+];
+
+function backendAt(address: string): Record<string, string> {
+  const preload = new URL("./dns_of_one.cjs", import.meta.url).pathname;
+  return { FAULT_BACKEND_ADDRESS: address, NODE_OPTIONS: `--require ${preload}` };
+}

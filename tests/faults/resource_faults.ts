@@ -1,0 +1,103 @@
+import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
+import { type Fault, isBack, mustHold, noFailedGets, until } from "./fault.ts";
+import { fill, lacksMount, smallDisk } from "./small_disk.ts";
+
+const run = promisify(execFile);
+
+async function lacksLimits(): Promise<string | null> {
+  if (process.platform !== "linux") return "only Linux changes limits of a running process";
+  return await run("prlimit", ["--version"]).then(() => null, () => "there is no prlimit");
+}
+
+/** Number of descriptors that a process has open. */
+export async function descriptorsOf(pid: number): Promise<number> {
+  return (await readdir(`/proc/${pid}/fd`)).length;
+}
+
+/** Leaves a process so many descriptors beside those it has; the result lifts the limit. */
+async function limit(pid: number, left: number): Promise<() => Promise<void>> {
+  const before = await run("prlimit", [
+    "--pid",
+    `${pid}`,
+    "--nofile",
+    "--raw",
+    "--noheadings",
+    "--output",
+    "SOFT",
+  ]);
+  const open = await descriptorsOf(pid);
+  await run("prlimit", ["--pid", `${pid}`, `--nofile=${open + left}:`]);
+  return async () => void await run("prlimit", ["--pid", `${pid}`, `--nofile=${before.stdout.trim()}:`]);
+}
+
+/** Programs that run out of descriptors or of disk. */
+export const RESOURCE_FAULTS: readonly Fault[] = [
+  {
+    name: "one connector of two out of file descriptors",
+    what: "its limit is set to what it has open, and its connections to the backend are cut, for 10 s",
+    bar: "0 failed GETs; the process lives on",
+    lacks: lacksLimits,
+    stage: { connectors: 2 },
+    async inject(stage, extent) {
+      const { child } = stage.connectors[0]!.process;
+      const lift = await limit(child.pid, 0);
+      const end = performance.now() + (extent === "full" ? 10_000 : 2_000);
+      while (performance.now() < end) {
+        stage.cutBackend();
+        await delay(250);
+      }
+      await lift();
+      mustHold("it lives on", child.exit === null);
+      await until("the connector is back", () => isBack(stage, 0));
+    },
+    judge: noFailedGets,
+  },
+  {
+    name: "broker out of file descriptors",
+    what: "its limit is set to 5 more than it has open, and 50 connections of users come, for 10 s",
+    bar: "the process lives on; 0 failures of requests that come 1 s after it has descriptors again",
+    lacks: lacksLimits,
+    stage: { connectors: 2 },
+    async inject(stage, extent, load) {
+      const { child, listeners } = stage.broker;
+      const lift = await limit(child.pid, 5);
+      const sockets: Socket[] = [];
+      for (let i = 0; i < 50; i++) {
+        sockets.push(connect({ host: "127.0.0.1", port: listeners.plain.port }).on("error", () => {}));
+      }
+      await until("no descriptor is left", async () => await descriptorsOf(child.pid) >= 5);
+      await delay(extent === "full" ? 10_000 : 2_000);
+      for (const socket of sockets) socket.destroy();
+      await lift();
+      stage.downUntilMs = load.nowMs;
+      mustHold("it lives on", child.exit === null);
+      await delay(3_000);
+    },
+    judge(_summary, shots, { downUntilMs }) {
+      const late = shots.filter(({ dueMs, outcome }) => dueMs > downUntilMs + 1_000 && outcome !== 200);
+      return late.length === 0 ? [] : [`${late.length} failed afterwards: ${late[0]!.outcome}`];
+    },
+  },
+  {
+    name: "disk of one connector's state full",
+    what: "its state folder's file system is full; it is killed and started again there",
+    bar: "0 failures of GETs; the connector serves",
+    lacks: lacksMount,
+    stage: { connectors: 2, stateDir: (stage, index) => smallDisk(stage, `state-${index}`, 1) },
+    async inject(stage, extent) {
+      const free = await fill(stage.connectors[0]!.process.stateDir);
+      await delay(extent === "full" ? 10_000 : 500);
+      const { child } = stage.connectors[0]!.process;
+      child.signal("SIGKILL");
+      await child.exited;
+      await stage.startAgain(0);
+      await until("the connector is back", () => isBack(stage, 0));
+      await free();
+    },
+    judge: noFailedGets,
+  },
+];
