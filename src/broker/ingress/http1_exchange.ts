@@ -2,9 +2,8 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:ht
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
 import type { Flushable } from "../../tunnel/flush_queue.ts";
 import type { IngressCode } from "./error_table.ts";
-import type { ErrorPages } from "./exchange_context.ts";
+import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange_context.ts";
 import { IngressExchange } from "./exchange.ts";
-import type { ExchangeContext, ExchangeTarget } from "./exchange_context.ts";
 import { outgoingTrailers } from "./request_headers.ts";
 import { resetConnection } from "./reset_connection.ts";
 import { incomingHeaders, incomingTrailers } from "./response_headers.ts";

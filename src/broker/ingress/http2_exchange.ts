@@ -2,9 +2,8 @@ import { constants } from "node:http2";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
 import type { IngressCode } from "./error_table.ts";
-import type { ErrorPages } from "./exchange_context.ts";
+import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange_context.ts";
 import { IngressExchange } from "./exchange.ts";
-import type { ExchangeContext, ExchangeTarget } from "./exchange_context.ts";
 import { outgoingTrailers } from "./request_headers.ts";
 import {
   checkHeader,

@@ -2,9 +2,8 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import { addAbortSignal } from "node:stream";
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
 import type { IngressCode } from "./error_table.ts";
-import type { ErrorPages } from "./exchange_context.ts";
+import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange_context.ts";
 import { IngressExchange } from "./exchange.ts";
-import type { ExchangeContext, ExchangeTarget } from "./exchange_context.ts";
 import { objectOf } from "./http2_exchange.ts";
 import type { IdleSetting, IdleWatch } from "./idle_sweep.ts";
 import { headersOfStream, incomingHeadersOfStream } from "./response_headers.ts";
