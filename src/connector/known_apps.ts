@@ -6,6 +6,8 @@ import type { ControlChannel, Fields } from "../tunnel/control_channel.ts";
 const PART_TIMEOUT_MS = 20_000;
 /** Apps and removals of one answer beyond this many are a lie. */
 const MOST_CHANGES = 1_000_000;
+/** A pull on another tunnel is waited for so long, milliseconds: that tunnel may have fallen silent. */
+const PATIENCE_MS = 1_000;
 
 /** What the last pull has changed. */
 export interface Applied {
@@ -19,7 +21,7 @@ export class KnownApps {
   #apps = new Map<string, ConnectorApp>();
   #groupId = "";
   #revision = 0;
-  #running: Promise<Applied> | null = null;
+  #running: { promise: Promise<Applied> | null; control: ControlChannel } | null = null;
   /** The next pull of each tunnel: that of one tunnel would fail with it. */
   readonly #next = new Map<ControlChannel, Promise<Applied>>();
 
@@ -50,14 +52,15 @@ export class KnownApps {
    * next, which serves all of them: what changed after the running one was answered is not missed.
    */
   pull(control: ControlChannel): Promise<Applied> {
-    if (this.#running === null) {
-      this.#running = this.#pull(control).finally(() => this.#running = null);
-      return this.#running;
-    }
+    const running = this.#running;
+    if (running === null) return this.#begin(control);
     let next = this.#next.get(control);
     if (next === undefined) {
-      next = this.#running.catch(() => {}).then(() => {
+      const over = running.promise!.then(() => {}, () => {});
+      const turn = running.control === control ? over : within(PATIENCE_MS, over);
+      next = turn.then(() => {
         this.#next.delete(control);
+        if (this.#running === running) this.#running = null; // What it still brings is not used.
         return this.pull(control);
       });
       this.#next.set(control, next);
@@ -65,7 +68,17 @@ export class KnownApps {
     return next;
   }
 
-  async #pull(control: ControlChannel): Promise<Applied> {
+  #begin(control: ControlChannel): Promise<Applied> {
+    const turn: { promise: Promise<Applied> | null; control: ControlChannel } = { promise: null, control };
+    this.#running = turn;
+    const isCurrent = (): boolean => this.#running === turn;
+    turn.promise = this.#pull(control, isCurrent).finally(() => {
+      if (isCurrent()) this.#running = null;
+    });
+    return turn.promise;
+  }
+
+  async #pull(control: ControlChannel, isCurrent: () => boolean): Promise<Applied> {
     const upserts: ConnectorApp[] = [];
     const removedIds: string[] = [];
     const collect = (fields: Fields) => {
@@ -79,7 +92,7 @@ export class KnownApps {
     };
     const asked = { groupId: this.#groupId, since: this.#revision };
     const last = await control.request("config.pull", asked, PART_TIMEOUT_MS, collect);
-    if (last.unchanged === true) return { revision: this.#revision, outdated: [] };
+    if (last.unchanged === true || !isCurrent()) return { revision: this.#revision, outdated: [] };
     const { full, groupId, revision } = collect(last);
     const outdated: string[] = [];
     const apps = new Map(full ? [] : this.#apps);
@@ -94,4 +107,15 @@ export class KnownApps {
     this.#revision = revision;
     return { revision, outdated };
   }
+}
+
+/** Resolves with the promise, or after so many milliseconds. */
+function within(ms: number, promise: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    void promise.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

@@ -34,6 +34,10 @@ const CAP_REFUSED_MS = 60_000;
 const SHUT_OUT_MS = 300_000;
 /** Grace of a tunnel that was replaced: what setTimeout can wait at most. */
 const LONGEST_DRAIN_MS = 0x7fff_ffff;
+/** Dials beside a tunnel that is in doubt. */
+const MOST_BESIDE = 8;
+/** A broker that said when it stops gets so many milliseconds more before its tunnel is ended here. */
+const LATE_MS = 5_000;
 /** A tunnel that lasted this long was a good one. */
 const GOOD_AFTER_MS = 10_000;
 const UNREACHABLE: ReadonlySet<string> = new Set(["broker_unreachable", "broker_unresolvable"]);
@@ -56,6 +60,10 @@ export class Supervisor {
   /** Tunnels that were replaced and still finish what is in flight on them. */
   readonly #leaving = new Set<ConnectorTunnel>();
   #stopping = false;
+  /** Of `run`: what is dialled beside a tunnel ends with it. */
+  #running: AbortSignal = AbortSignal.abort();
+  /** The tunnel beside which another one is being dialled. */
+  #doubted: ConnectorTunnel | null = null;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -84,7 +92,12 @@ export class Supervisor {
    * has resolved; exchanges on the first one end in peace. Throws what dialling and `accept` throw, and `broker_lost`
    * without a tunnel; the first one stays then.
    */
-  async replace(target: DialTarget, signal: AbortSignal, accept = async () => {}): Promise<void> {
+  async replace(
+    target: DialTarget,
+    signal: AbortSignal,
+    accept = async () => {},
+    leave = (before: ConnectorTunnel) => this.#leave(before),
+  ): Promise<void> {
     const { context, stepMs, log, dial = dialTunnel } = this.#options;
     if (this.#tunnel === null) {
       throw new DialError("broker_lost", "There is no tunnel to replace", { retryable: true });
@@ -112,9 +125,61 @@ export class Supervisor {
     if (before === null || signal.aborted) return this.#leave(next);
     this.#tunnel = next;
     this.#target = target;
+    this.#watch(next);
     this.#moved();
     log.info("tunnel moved", { broker: dialled.remoteAddress });
-    this.#leave(before);
+    leave(before);
+  }
+
+  #watch(tunnel: ConnectorTunnel): void {
+    tunnel.onDoubt = (cause, graceMs) => void this.#dialBeside(tunnel, cause, graceMs);
+  }
+
+  /**
+   * Dials another tunnel beside one that is about to end or has fallen silent, for as long as that one lasts: whoever comes
+   * first, its end or the new tunnel. Does not throw.
+   */
+  async #dialBeside(
+    tunnel: ConnectorTunnel,
+    cause: "drain" | "silent",
+    graceMs: number,
+  ): Promise<void> {
+    if (this.#doubted === tunnel || this.#tunnel !== tunnel) return;
+    this.#doubted = tunnel;
+    const { target, log, wait = pause } = this.#options;
+    const over = new AbortController();
+    void tunnel.ended.then(() => over.abort());
+    const lasting = AbortSignal.any([this.#running, over.signal]);
+    // Whoever announced the end of a tunnel ends it: until then requests may come on it.
+    const leave = cause === "drain"
+      ? (before: ConnectorTunnel) => this.#leaveToBroker(before, graceMs)
+      : undefined;
+    log.info("dialling a tunnel beside the one there is", { cause });
+    for (let i = 0; i < MOST_BESIDE && !lasting.aborted && this.#tunnel === tunnel; i++) {
+      try {
+        await this.replace(await target(lasting), lasting, undefined, leave);
+        break;
+      } catch (error) {
+        if (lasting.aborted) break;
+        log.info("no tunnel beside the one there is", failureFields(error as Error));
+        // A broker that stops and has no successor: dialled again when its tunnel has ended.
+        if (cause === "drain" && UNREACHABLE.has((error as { code?: string }).code ?? "")) break;
+        await wait(backoffMs(i, { firstMs: FIRST_MS, capMs: CAP_UNREACHABLE_MS }), lasting);
+      }
+    }
+    if (this.#doubted === tunnel) this.#doubted = null;
+  }
+
+  #leaveToBroker(tunnel: ConnectorTunnel, graceMs: number): void {
+    this.#leaving.add(tunnel);
+    const timer = setTimeout(
+      () => tunnel.drain(0),
+      Math.min(Math.max(graceMs, 0) + LATE_MS, LONGEST_DRAIN_MS),
+    );
+    void tunnel.ended.then(() => {
+      clearTimeout(timer);
+      this.#leaving.delete(tunnel);
+    });
   }
 
   /** What is in flight may take its time: the broker ends the tunnel with its certificate. */
@@ -131,6 +196,7 @@ export class Supervisor {
 
   /** Runs until the signal is aborted, and what was in flight then is over. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#running = signal;
     const stop = () => {
       this.#stopping = true;
       for (const tunnel of this.#leaving) tunnel.drain(this.#options.drainMs ?? 0);
@@ -175,6 +241,7 @@ export class Supervisor {
       const welcome = await tunnel.start();
       this.#tunnel = tunnel;
       this.#target = dialledWith;
+      this.#watch(tunnel);
       this.#state = "connected";
       this.#lastError = null;
       this.#shutOut = null;

@@ -56,6 +56,11 @@ export class ConnectorTunnel implements LaneServerTunnel {
   readonly flushes: FlushQueue = new FlushQueue();
   readonly pace: Pace = new Pace(REQUESTS_PER_TURN);
   readonly connectedAt: number = Date.now();
+  /**
+   * Called when another tunnel should be dialled beside this one: the broker is about to stop, within `graceMs`, or nothing
+   * has come from it for a while.
+   */
+  onDoubt: (cause: "drain" | "silent", graceMs: number) => void = () => {};
   /** Resolves when the tunnel has ended, with the reason; null when the broker ended it in peace. */
   readonly ended: Promise<Error | null>;
   readonly #context: TunnelContext;
@@ -86,7 +91,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
         new DialError("broker_timeout", `Broker sent nothing for ${context.times.timeoutMs} ms`, {
           retryable: true,
         }),
-      ));
+      ), () => this.#doubt("silent", 0));
     this.#supply = new LaneSupply(context.maxLanes, () => this.#openLane());
     this.#control = new ControlChannel(dialled.control, {
       request: () => Promise.resolve("unsupported" as const),
@@ -283,7 +288,12 @@ export class ConnectorTunnel implements LaneServerTunnel {
       );
     } else {
       this.#context.onNotice(type, fields);
+      if (type === "drain") this.#doubt("drain", typeof fields.graceMs === "number" ? fields.graceMs : 0);
     }
+  }
+
+  #doubt(cause: "drain" | "silent", graceMs: number): void {
+    if (this.#state === "ready") this.onDoubt(cause, graceMs);
   }
 
   async #pollVersion(): Promise<void> {

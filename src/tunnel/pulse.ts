@@ -8,6 +8,12 @@ export interface PulseTimes {
   timeoutMs: number;
 }
 
+/** What share of its time-out a tunnel may be silent before it is doubted: 6 s of 15. */
+const DOUBT_SHARE = 0.4;
+/** An answer to the last ping may take this long before it is missed, milliseconds. */
+const ANSWER_MS = 1_000;
+/** A timer that comes later than this by so many milliseconds tells that the process itself stood still. */
+const STOOD_STILL_MS = 1_000;
 const FIRST_GUESS_MS = 100;
 const PAYLOAD = Buffer.from("sallypor");
 /** A window is set anew only when it would change by more than this factor. */
@@ -21,21 +27,42 @@ export class Pulse implements Disposable {
   readonly #session: Http2Session;
   readonly #times: PulseTimes;
   readonly #onSilent: () => void;
+  readonly #onDoubt: (() => void) | null;
+  readonly #doubtMs: number;
+  readonly #pingEveryMs: number;
+  readonly #tickMs: number;
   readonly #window = new ConnectionWindow();
   readonly #timer: NodeJS.Timeout;
   #applied = MIN_CONNECTION_WINDOW;
   #ping: "none" | "sent" = "none";
   #sincePing = 0;
   #lastReceivedAt = performance.now();
+  #tickedAt = this.#lastReceivedAt;
+  #pingedAt = 0;
+  #doubted = false;
   #bytesReceived = 0;
+  /** As it was when it was last looked at. */
+  #bytesSeen = 0;
 
-  /** Starts at once; `onSilent` is called when no byte came for `timeoutMs`. Dispose to stop. */
-  constructor(session: Http2Session, times: PulseTimes, onSilent: () => void) {
+  /**
+   * Starts at once; `onSilent` is called when no byte came for `timeoutMs`, `onDoubt` when none came for two fifths of that
+   * and a ping is not answered. Dispose to stop.
+   */
+  constructor(
+    session: Http2Session,
+    times: PulseTimes,
+    onSilent: () => void,
+    onDoubt: (() => void) | null = null,
+  ) {
     this.#session = session;
     this.#times = times;
     this.#onSilent = onSilent;
+    this.#onDoubt = onDoubt;
+    this.#doubtMs = Math.max(times.timeoutMs * DOUBT_SHARE, times.pingIntervalMs + ANSWER_MS);
+    this.#pingEveryMs = Math.min(times.pingIntervalMs, times.timeoutMs / 3);
+    this.#tickMs = onDoubt === null ? this.#pingEveryMs : Math.min(this.#pingEveryMs, this.#doubtMs / 6);
     session.setLocalWindowSize(MIN_CONNECTION_WINDOW);
-    this.#timer = setInterval(() => this.#tick(), Math.min(times.pingIntervalMs, times.timeoutMs / 3));
+    this.#timer = setInterval(() => this.#tick(), this.#tickMs);
     this.#sendPing();
   }
 
@@ -63,21 +90,40 @@ export class Pulse implements Disposable {
 
   #tick(): void {
     const now = performance.now();
-    if (this.#sincePing > 0) this.#lastReceivedAt = now;
-    else if (now - this.#lastReceivedAt > this.#times.timeoutMs) return this.#onSilent();
-    if (this.#ping === "none") this.#sendPing();
-    else this.#sincePing = 0;
+    const late = now - this.#tickedAt - this.#tickMs;
+    this.#tickedAt = now;
+    // Who stood still has not listened: what came meanwhile is read only after this.
+    if (late > STOOD_STILL_MS) this.#lastReceivedAt = Math.min(now, this.#lastReceivedAt + late);
+    if (this.#bytesReceived !== this.#bytesSeen) {
+      this.#bytesSeen = this.#bytesReceived;
+      this.#heard(now);
+    }
+    const silentMs = now - this.#lastReceivedAt;
+    if (silentMs > this.#times.timeoutMs) return this.#onSilent();
+    if (this.#ping === "none") {
+      // Nearly due is due: the next look may be a whole interval away.
+      if (now - this.#pingedAt > this.#pingEveryMs * 0.9) this.#sendPing();
+    } else if (silentMs > this.#doubtMs && !this.#doubted) {
+      this.#doubted = true;
+      this.#onDoubt?.();
+    }
+  }
+
+  #heard(now: number): void {
+    this.#lastReceivedAt = now;
+    this.#doubted = false;
   }
 
   #sendPing(): void {
     if (this.#session.destroyed) return;
     this.#ping = "sent";
+    this.#pingedAt = performance.now();
     this.#sincePing = 0;
     const begun = this.#bytesReceived;
     this.#session.ping(PAYLOAD, (error, duration) => {
       this.#ping = "none";
       if (error) return;
-      this.#lastReceivedAt = performance.now();
+      this.#heard(performance.now());
       this.#fit(this.#window.sample(this.#bytesReceived - begun, duration));
     });
   }

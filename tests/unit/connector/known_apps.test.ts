@@ -148,3 +148,20 @@ test("an answer that cannot be read changes nothing", async () => {
   await assert.rejects(pulled, { code: "protocol_error" });
   assert.equal(all.revision, 5);
 });
+
+test("a tunnel that has fallen silent holds up the pull of another one for a second; its late answer counts no more", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { all, channel, asked } = await known(app("a", 5));
+  const stuck = all.pull(channel);
+  const other = control();
+  const pulled = all.pull(other.control);
+  await turn();
+  assert.equal(other.asked.length, 0);
+  t.mock.timers.tick(1_000);
+  await turn();
+  other.asked[0]!.answer(changes(7, false, [app("b", 7)]));
+  assert.deepEqual(await pulled, { revision: 7, outdated: ["b"] });
+  asked[0]!.answer(changes(6, false, [], ["a"]));
+  assert.deepEqual(await stuck, { revision: 7, outdated: [] });
+  assert.deepEqual([all.revision, all.size], [7, 2]);
+});
