@@ -95,11 +95,9 @@ test("squid: registration and tunnel go through it, by the setting or by HTTPS_P
       ({ socket }) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nthru"),
     );
     const internalUrl = `http://127.0.0.1:${backend.port}/`;
-    await broker.admin.publish({ name: "p", externalUrl: "https://p.example/", internalUrl });
-    const response = await fetch(broker.plainUrl, { headers: { "x-forwarded-host": "p.example" } }).catch(
-      () => null,
-    );
-    await response?.arrayBuffer();
+    await broker.admin.publish({ name: "p", externalUrl: broker.plainUrl, internalUrl });
+    const response = await fetch(broker.plainUrl);
+    assert.deepEqual([response.status, await response.text()], [200, "thru"]);
     const status = await connectorCli(["status", "--state-dir", stateDir, "--json"]);
     assert.equal(JSON.parse(status.stdout).tunnels[0].state, "connected");
   } finally {
@@ -237,7 +235,8 @@ test("proxy over TLS: used with its own authority, refused without", async () =>
   assert.ok(proxy.asked.length >= 2);
   const { stateDir } = right;
   const args = ["--proxy", url, "--proxy-ca-file", file];
-  const connector = await startConnector({ stateDir, runtime: connectorRuntime(), args });
+  // A Deno process dies of HTTP/2 over TLS within TLS (SIGSEGV).
+  const connector = await startConnector({ stateDir, runtime: "node", args });
   await connector.stop();
   const inTheClear = await register(["--proxy", `http://localhost:${proxy.port}`]);
   assert.deepEqual([inTheClear.code, inTheClear.error], [1, "proxy_lost"], inTheClear.stderr);
