@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { BACKEND_FAULTS } from "./backend_faults.ts";
 import { CROWD_FAULTS } from "./crowd_faults.ts";
 import type { Extent, Fault } from "./fault.ts";
 import { FaultStage } from "./fault_stage.ts";
@@ -13,6 +14,7 @@ import { STORE_FAULTS } from "./store_faults.ts";
 export const FAULTS: readonly Fault[] = [
   ...PROCESS_FAULTS,
   ...LINK_FAULTS,
+  ...BACKEND_FAULTS,
   ...RESOURCE_FAULTS,
   ...STORE_FAULTS,
   ...CROWD_FAULTS,
