@@ -38,7 +38,9 @@ export class Http2User {
     stream.on("response", (headers) => status = Number(headers[":status"]));
     stream.on("data", () => {});
     stream.on("end", () => hasEnded = !stream.aborted);
-    stream.on("error", (error: NodeJS.ErrnoException) => over(error.code ?? error.message));
+    stream.on("error", (error: NodeJS.ErrnoException) =>
+      // Node says which code a stream was reset with in words only.
+      over(/NGHTTP2_\w+/.exec(error.message)?.[0] ?? error.code ?? error.message));
     stream.on("close", () => {
       clearTimeout(timer);
       over(hasEnded && stream.rstCode === 0 && status > 0 ? status : `h2 ${stream.rstCode}`);

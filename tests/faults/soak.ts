@@ -49,7 +49,7 @@ function soak(): Fault {
     postEvery: 10,
     async inject(stage, extent) {
       const pids = { broker: stage.broker.child.pid, connector: stage.connectors[0]!.process.child.pid };
-      const durationMs = Number(process.env.SALLYPORT_SOAK_MS ?? DURATION_MS[extent]);
+      const durationMs = Number(process.env.FAULT_SOAK_MS ?? DURATION_MS[extent]);
       const samples: Record<keyof typeof pids, number[]> = { broker: [], connector: [] };
       const descriptors = { broker: 0, connector: 0 };
       const begun = performance.now();
