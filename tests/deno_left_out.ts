@@ -145,4 +145,16 @@ export const DENO_LEFT_OUT: readonly LeftOut[] = [
     test: "node:http: where a response has begun, nothing is sent again",
     reason: "Deno's node:http client sends a request again by itself, whatever its method",
   },
+  {
+    file: "tests/system/hardened_host.test.ts",
+    test:
+      "an unprivileged user without a home, a temporary folder or capabilities: registers, runs, writes its state folder alone",
+    reason:
+      "starts the program on Node as another user, and Deno tells its end upon a signal as killed by it",
+  },
+  {
+    file: "tests/system/hardened_host.test.ts",
+    test: "--fips with OpenSSL's FIPS provider: registers, connects, doctor says that it is proven",
+    reason: "Deno has no FIPS mode: there, --fips ends with 2",
+  },
 ];
