@@ -10,7 +10,6 @@ const TELLING: readonly string[] = [
   "graceful restart of the only connector, with take-over",
   "kill -9 of one connector of two",
   "one tunnel of two black-holed",
-  "event loop of one connector of two blocked",
   "backend refuses on one connector's side only",
   "graceful restart of the broker, with an inherited socket",
   "broker killed and started again",
