@@ -20,6 +20,8 @@ const TOO_LARGE: Abort = { code: "too_large", begun: true };
 const TOO_LONG: Abort = { code: "exchange_timeout", begun: true };
 const STALLED: Abort = { code: "stalled", begun: true };
 const LOST_CODE = "tunnel_lost";
+/** Until a lost tunnel is no longer there to be chosen, in milliseconds. */
+const TEARDOWN_MS = 100;
 /** The response is whole, and nobody wants the rest of the request. */
 export const NOT_WANTED: Abort = { code: "response_complete", begun: true };
 
@@ -265,10 +267,12 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
   #repeat(): void {
     this.state = "waiting";
     this.context.counters.retries += 1;
-    // A tunnel that is lost loses its lanes one by one: when all are gone it is no longer there to be chosen.
-    setImmediate(() => {
+    const again = (): void => {
       if (this.state === "waiting") this.context.lanes.acquire(this);
-    });
+    };
+    // A tunnel that is lost loses its lanes one by one: until all are gone it may be chosen again, and again in vain.
+    if (this.context.lanes.hasOther(this)) setImmediate(again);
+    else setTimeout(again, TEARDOWN_MS);
   }
 
   /** More of the body has come while the request waits to be sent again. False: no more, please. */
