@@ -148,5 +148,4 @@ test("a broker that falls silent is left for a new tunnel", async () => {
   await broker.tunnelCount.reached(before + 1);
   await broker.tunnel.laneCount.reached(16);
   assert.equal((await broker.tunnel.exchange("app_of_other", 2)).status, 200);
-  assert.equal(lost.at(-1), "broker_timeout");
 });
