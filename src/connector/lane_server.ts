@@ -94,8 +94,12 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
       if (lane.exchange === exchange && lane.isSending) this.#serve(head);
     };
     if (isKnown) return pace.later(serve);
-    // Whether the pull failed or not: an app that is not known is refused, as not begun.
-    this.#tunnel.pull().then(serve, serve);
+    this.#tunnel.pull().then(serve, () => {
+      // What is known of the app may be out of date, and its rules with it: nothing is sent by old ones.
+      if (lane.exchange !== exchange || !lane.isSending) return;
+      if (head.revision <= apps.revision) this.#serve(head);
+      else lane.abort({ code: "app_unknown", begun: false });
+    });
   }
 
   idle(): void {

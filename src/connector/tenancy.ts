@@ -1,9 +1,13 @@
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Log } from "../platform/log.ts";
 import { lockState } from "./identity/state_lock.ts";
 import { serveStatus } from "./status/server.ts";
 import { statusSocketPath } from "./status/socket_path.ts";
 import { askForTakeover, type Predecessor, untilSuccessorServes } from "./status/takeover.ts";
+
+/** How often a folder that was to be handed over is asked for again, milliseconds. */
+const RETRY_MS = 500;
 
 /** How this process holds its state folder. */
 export interface TenancyOptions {
@@ -29,7 +33,7 @@ export class Tenancy implements AsyncDisposable {
   readonly #options: TenancyOptions;
   readonly #predecessor: Predecessor | null;
   #state: "held" | "yielding" | "over" = "held";
-  #lock: AsyncDisposable;
+  #lock: AsyncDisposable | null;
   #status: AsyncDisposable | null = null;
 
   private constructor(options: TenancyOptions, lock: AsyncDisposable, predecessor: Predecessor | null) {
@@ -74,18 +78,19 @@ export class Tenancy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const had = this.#state;
     this.#state = "over";
-    this.#predecessor?.[Symbol.dispose]();
     if (had === "held") await this.#letGo();
+    this.#predecessor?.[Symbol.dispose](); // Now it can take the folder back.
   }
 
   async #letGo(): Promise<void> {
     await this.#status?.[Symbol.asyncDispose]();
     this.#status = null;
-    await this.#lock[Symbol.asyncDispose]();
+    await this.#lock?.[Symbol.asyncDispose]();
+    this.#lock = null;
   }
 
   async #handOver(instanceId: string, socket: Duplex): Promise<void> {
-    const { log, replaced, resumed, stateDir, yielding } = this.#options;
+    const { log, replaced, stateDir, yielding } = this.#options;
     if (this.#state !== "held") return void socket.end("HTTP/1.1 409 Conflict\r\nConnection: close\r\n\r\n");
     this.#state = "yielding";
     log.info("another process takes over", { instance: instanceId });
@@ -98,15 +103,22 @@ export class Tenancy implements AsyncDisposable {
       log.error("cannot hand over", { error: String(error) });
       socket.destroy();
     }
-    if (this.#state !== "yielding") return;
-    try {
-      this.#lock = lockState(stateDir);
-      this.#state = "held";
-      await this.serve();
-      resumed();
-    } catch (error) {
-      // Somebody else has it, then: serving goes on, without a right to write there.
-      log.error("cannot take the state folder back", { error: String(error) });
+    await this.#takeBack(stateDir, log);
+  }
+
+  /** The successor lets go of what it had a moment after its connection has ended: tried until it has. */
+  async #takeBack(stateDir: string, log: Log): Promise<void> {
+    for (let tries = 0; this.#state === "yielding"; tries++) {
+      try {
+        this.#lock ??= lockState(stateDir);
+        this.#state = "held";
+        if (this.#status === null) await this.serve();
+        return this.#options.resumed();
+      } catch (error) {
+        if (tries === 0) log.warn("cannot take the state folder back yet", { error: String(error) });
+        this.#state = this.#state === "held" ? "yielding" : this.#state;
+        await delay(RETRY_MS, undefined, { ref: false });
+      }
     }
   }
 }

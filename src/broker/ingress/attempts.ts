@@ -11,6 +11,9 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRAC
 /** What ends an exchange for reasons that are not the backend's. */
 const NOT_THE_BACKEND: ReadonlySet<string> = new Set(["tunnel_lost", "stalled"]);
 
+/** What it costs to keep a piece, however small, bytes: many small ones are not kept. */
+const PIECE_COST = 128;
+
 const NONE: readonly string[] = [];
 
 /** A request until its response begins: kept whole where it is small, so that it can be sent again. */
@@ -65,7 +68,7 @@ export class Attempts {
   /** Bytes of the body have come. */
   keep(bytes: Buffer): void {
     if (this.#isTooLarge) return;
-    this.#bodyBytes += bytes.length;
+    this.#bodyBytes += bytes.length + PIECE_COST;
     if (this.#bodyBytes > KEPT_BYTES || this.#follows === "upgrade") {
       this.#isTooLarge = true;
       this.#body = null;

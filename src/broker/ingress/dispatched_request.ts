@@ -260,7 +260,11 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
     if (this.state !== "sent" || this.#attempts?.mayRepeat(reason) !== true) return false;
     this.#attempts.failedOn(this.connectorId);
     const { lanes, retries } = this.context;
-    return (reason.code === LOST_CODE || lanes.hasOther(this)) && retries.spend();
+    // A stuck tunnel has left already: another one of the same connector is as good as any.
+    const isElsewhere = reason === STALLED
+      ? lanes.hasAny(this)
+      : reason.code === LOST_CODE || lanes.hasOther(this);
+    return isElsewhere && retries.spend();
   }
 
   /** Sends the request again, on another tunnel where there is one. */

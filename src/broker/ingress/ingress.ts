@@ -305,7 +305,7 @@ function hostOf(raw: readonly string[]): string {
 }
 
 /** What keeps the exchanges of one user together; empty where nothing has to. */
-function affinityKeyOf({ affinity }: Spread, facts: RequestFacts, raw: readonly string[]): string {
+function affinityKeyOf({ affinity, appId }: Spread, facts: RequestFacts, raw: readonly string[]): string {
   if (affinity === "none") return "";
-  return affinity === "address" ? facts.address : affinityTag(raw);
+  return affinity === "address" ? facts.address : affinityTag(raw, appId);
 }

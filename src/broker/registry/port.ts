@@ -37,6 +37,8 @@ export interface Lanes {
   cancel(waiter: LaneWaiter): void;
   /** True when a group has a tunnel of a connector that the waiter has not tried yet. */
   hasOther(waiter: LaneWaiter): boolean;
+  /** True when a group has any tunnel. */
+  hasAny(waiter: LaneWaiter): boolean;
   /** The connector's backend of this app gave a response head after so many milliseconds. */
   answered(spread: Spread, connectorId: string, ms: number): void;
   /** The connector could not reach its backend of this app. */

@@ -64,7 +64,13 @@ export class Registry implements Lanes, Circumstances, Disposable {
   add(groupId: string, tunnel: RegisteredTunnel): void {
     const group = this.#group(groupId);
     group.tunnels.push(tunnel);
-    if (group.waiting.size > 0) this.#want(group, tunnel);
+    while (group.waiting.size > 0) {
+      const lane = tunnel.takeLane();
+      if (lane === undefined) return this.#want(group, tunnel);
+      const waiter = group.waiting.shift()!;
+      this.#unqueued(group, waiter);
+      waiter.laneReady(lane, tunnel.connectorId);
+    }
   }
 
   /** A tunnel no longer serves a group. Removing one that is not there does nothing. */
@@ -102,7 +108,9 @@ export class Registry implements Lanes, Circumstances, Disposable {
     let best = chooseTunnel(tunnels, waiter, this);
     let lane = best.takeLane();
     for (let i = 0; lane === undefined && i < tunnels.length; i++) {
-      if (waiter.tried.includes(tunnels[i]!.connectorId)) continue;
+      if (waiter.tried.includes(tunnels[i]!.connectorId) && !waiter.tried.includes(best.connectorId)) {
+        continue;
+      }
       best = tunnels[i]!;
       lane = best.takeLane();
     }
@@ -117,6 +125,10 @@ export class Registry implements Lanes, Circumstances, Disposable {
 
   hasOther({ spread, tried }: LaneWaiter): boolean {
     return this.tunnelsOf(spread.groupId).some(({ connectorId }) => !tried.includes(connectorId));
+  }
+
+  hasAny({ spread }: LaneWaiter): boolean {
+    return this.tunnelsOf(spread.groupId).length > 0;
   }
 
   answered(spread: Spread, connectorId: string, ms: number): void {

@@ -43,6 +43,7 @@ export class Arrivals implements Disposable {
       return true;
     }
     this.#waiting.add(socket);
+    socket.on("error", () => {}); // While it waits nobody else listens; `close` follows.
     socket.once("close", () => this.#waiting.delete(socket));
     this.#next();
     return true;

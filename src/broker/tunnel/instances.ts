@@ -70,10 +70,11 @@ export class Instances {
     if (tunnel.isOpen) this.#of.set(tunnel, instanceId);
   }
 
-  /** The instance that serves says who takes over from it: that one is no rival. */
-  announced(connectorId: string, successor: unknown): void {
+  /** An instance that was let in says who takes over from it: that one is no rival. */
+  announced(tunnel: InstanceTunnel, successor: unknown): void {
+    if (!this.#of.has(tunnel)) return;
     if (typeof successor !== "string" || successor === "" || successor.length > MAX_ID) return;
-    this.#successors.set(connectorId, successor);
+    this.#successors.set(tunnel.connectorId, successor);
   }
 
   /** A tunnel has ended, or its instance is about to stop. */

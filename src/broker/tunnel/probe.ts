@@ -1,4 +1,5 @@
-import { encodeRequest } from "../../protocol/heads.ts";
+import { ProtocolError } from "../../protocol/errors.ts";
+import { encodeRequest, type ResponseHead } from "../../protocol/heads.ts";
 import { PROBE_APP_ID } from "../../protocol/probe.ts";
 import type { ExchangeHandler, Lane } from "../../tunnel/lane.ts";
 
@@ -16,6 +17,8 @@ export const DEFAULT_PROBE_TIMES: ProbeTimes = { intervalMs: 1_000, timeoutMs: 1
 export interface Probed {
   /** A lane that the probe keeps for itself, or undefined when none is idle: then more are asked for. */
   takeProbeLane(): Lane | undefined;
+  /** True when it has as many lanes as it may have. */
+  readonly isFull: boolean;
   /** Bytes received on lanes since the start. */
   readonly laneBytes: number;
   /** When the last exchange of a user was answered, milliseconds of the clock that `tick` is given. */
@@ -65,11 +68,14 @@ export class Probe implements ExchangeHandler {
     }
     if (this.#state === "laneless") this.#send();
     if (now - this.#since < this.#times.timeoutMs) return;
-    if (laneBytes === this.#bytesThen) this.#misses += 1;
+    // Full of exchanges that are silent for a reason: no lane may come, so none is missed.
+    if (this.#state === "laneless" && this.#tunnel.isFull) return this.#watch(now);
+    this.#misses = laneBytes === this.#bytesThen ? this.#misses + 1 : 0;
     this.#watch(now);
   }
 
-  response(): void {
+  response({ hasBody }: ResponseHead): void {
+    if (hasBody) return this.#lane?.destroy(new ProtocolError("Cannot use probe: its answer has a body"));
     this.#state = "quiet";
     this.#well(this.#since);
   }

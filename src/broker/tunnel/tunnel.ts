@@ -258,6 +258,10 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     this.#pulse.received(bytes);
   }
 
+  get isFull(): boolean {
+    return this.#lanesOpen.size >= this.#deps.maxLanes;
+  }
+
   takeProbeLane(): Lane | undefined {
     const lane = this.#idleLanes.pop();
     if (lane === undefined) this.wantLanes(1);

@@ -72,7 +72,7 @@ export class Tunnels implements Disposable {
       request: (type, fields, reply) => this.#request(session, tunnel, type, fields, reply),
       notice: (type, fields) => {
         if (type === "backend.health") return this.#backendHealth(tunnel, fields);
-        if (type === "handover") return this.#instances.announced(tunnel.connectorId, fields.instanceId);
+        if (type === "handover") return this.#instances.announced(tunnel, fields.instanceId);
         if (type !== "drain" || !tunnel.drain()) return;
         this.#instances.left(tunnel);
         log.info("connector is about to stop", { busy: tunnel.busy });
@@ -164,9 +164,9 @@ export class Tunnels implements Disposable {
     const { nodeId, softwareVersion, store, log } = this.#deps;
     const revision = agreeOnRevision(hello);
     // Read again: from here on a change of the connector reaches this tunnel by notice, none is missed between.
-    let groupId: string;
     try {
-      ({ groupId } = await admit(store, tunnel.peer));
+      const { groupId } = await admit(store, tunnel.peer);
+      tunnel.move(groupId);
     } catch (error) {
       const code = admissionCode(error);
       if (code === null) throw error;
@@ -174,7 +174,6 @@ export class Tunnels implements Disposable {
     }
     const { settings } = await store.getSettings();
     await this.#instances.enter(tunnel, hello.instanceId, settings.sharedIdentity);
-    tunnel.move(groupId);
     const welcome: Welcome = {
       revision,
       capabilities: CAPABILITIES.filter((name) => hello.capabilities.includes(name)),

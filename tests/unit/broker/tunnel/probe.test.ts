@@ -8,6 +8,7 @@ class Tunnel implements Probed {
   laneBytes = 0;
   answeredAt = Number.NEGATIVE_INFINITY;
   hasLanes = true;
+  isFull = false;
   begun = 0;
   handler: ExchangeHandler | null = null;
 
@@ -93,6 +94,14 @@ test("a tunnel that gives no lane for the probe has failed as well", () => {
   tunnel.hasLanes = true;
   run(4_250, 4_250);
   tunnel.answer();
+  assert.equal(probe.hasFailed, false);
+});
+
+test("a tunnel that is full of silent exchanges has no lane for a probe, and nothing is wrong with it", () => {
+  const { tunnel, probe, run } = probed();
+  tunnel.hasLanes = false;
+  tunnel.isFull = true;
+  run(0, 30_000);
   assert.equal(probe.hasFailed, false);
 });
 
