@@ -25,6 +25,7 @@ const backends = createBackends({ allow: new AllowList([]), log: silentLog });
 const context: TunnelContext = {
   backends,
   apps: new KnownApps(),
+  health: { failed() {}, changed() {}, outOfReach: [] },
   budget: new CreditBudget(256 * 1024 * 1024),
   log: silentLog,
   sessionLog: { enabled: false, write() {} },
