@@ -85,6 +85,8 @@ export async function runConnector(
   );
   await ensureRegistered(config, { token, log, signal, proxyFor });
   const instanceId = randomUUID();
+  /** False while another process has the state folder. */
+  let mayWrite = true;
   const replaced = new AbortController();
   const stopped = AbortSignal.any([signal, replaced.signal]);
   const tenancy = stack.use(
@@ -93,10 +95,14 @@ export async function runConnector(
       snapshot: (question) => question === "/apps" ? { apps: [...apps.all()] } : snapshot(),
       yielding: async (successor) => {
         for (const { tunnel } of supervisors) tunnel?.announceSuccessor(successor);
+        mayWrite = false;
         renewing.abort();
-        await renewal;
+        await Promise.all([renewal, trusting]);
       },
-      resumed: () => startRenewals(),
+      resumed: () => {
+        mayWrite = true;
+        startRenewals();
+      },
       replaced: () => replaced.abort(),
       log,
     }, takeOver ? instanceId : null),
@@ -127,7 +133,7 @@ export async function runConnector(
   let trusting = Promise.resolve();
   const takeTrust = async (fields: Fields): Promise<void> => {
     const ca = checkTrust(parseTrustNotice(fields).ca, identity.ca, Date.now());
-    if (ca === null) return;
+    if (ca === null || !mayWrite) return; // The successor is told of them, too.
     await saveTrust(config.stateDir, ca);
     identity = { ...identity, ca };
     renewer.look();
@@ -197,7 +203,7 @@ export async function runConnector(
       stepMs: DIAL_STEP_MS,
       drainMs: config.drainMs,
       target: async (signal) => {
-        await comeback.ensure(signal);
+        if (mayWrite) await comeback.ensure(signal);
         return targetOf(identity);
       },
       onReady: () => {
