@@ -190,7 +190,7 @@ test("largest body: exactly so much passes, with and without a length", NODE_ONL
   user.destroy();
 });
 
-test("largest body: one that says no length is given up when it is exceeded", async () => {
+test("largest body: one that says no length is given up when it is exceeded", NODE_ONLY, async () => {
   const seen = backend.raw.requests.length;
   const body = "x".repeat(SMALL + 1);
   const wire = await plain();

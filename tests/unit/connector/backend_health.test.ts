@@ -18,6 +18,7 @@ const CHECK: HealthCheck = {
 /** Health of these apps under a clock that stands still, with what it told and looked at. */
 function healthOf(t: TestContext, apps: ConnectorApp[]) {
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  t.after(() => t.mock.timers.reset()); // Deno leaves that to us.
   const known = new Map(apps.map((app) => [app.id, app]));
   const told: string[] = [];
   const looked: string[] = [];
