@@ -387,13 +387,16 @@ test("a long download with pauses of the user is whole, and a HEAD for it tells 
   wire.send(`HEAD / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
   assert.equal(valueOf((await wire.response(true)).headers, "content-length"), String(body.length));
   wire.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+  await wire.head();
+  let read = "";
   for (let i = 0; i < 5; i++) {
     wire.socket.pause();
     await stage.metric("sallyport_exchanges_in_flight");
     wire.socket.resume();
-    await once(wire.socket, "data");
+    read += await wire.bytes(body.length / 8);
   }
-  assert.ok((await wire.response()).body === body.toString("latin1"));
+  read += await wire.bytes(body.length - read.length);
+  assert.ok(read === body.toString("latin1"));
   wire.close();
   const over2 = await request2(user, { ":path": "/", ":authority": HOST, ":method": "HEAD" });
   assert.equal(over2.headers["content-length"], String(body.length));
