@@ -57,7 +57,7 @@ const OUT_OF_REACH: ReadonlySet<string> = new Set([
   "backend_misconfigured",
 ]);
 /** Ends of a check that say nothing of the backend. */
-const SAYS_NOTHING: ReadonlySet<string> = new Set(["backend_busy", "backend_closed"]);
+const SAYS_NOTHING: ReadonlySet<string> = new Set(["backend_busy", "backend_closed", "connector_exhausted"]);
 
 /**
  * Knows which backends this connector cannot reach: from exchanges that could not connect, and from the health checks of
@@ -86,7 +86,7 @@ export class BackendHealth implements Disposable {
     return down;
   }
 
-  /** An exchange has ended with this code before the backend has seen anything of it. */
+  /** An exchange has failed with this code; most say nothing of whether the backend can be reached. */
   failed(appId: string, code: string): void {
     if (!OUT_OF_REACH.has(code) && !code.startsWith("backend_tls_")) return;
     if (this.#options.app(appId) === undefined) return;

@@ -24,8 +24,8 @@ export interface LaneServerTunnel {
   received(bytes: number): void;
   /** Brings the configuration up to date. */
   pull(): Promise<void>;
-  /** The backend has seen nothing of an exchange, for this reason. */
-  backendMissed(appId: string, code: string): void;
+  /** An exchange has failed, for this reason. */
+  backendFailed(appId: string, code: string): void;
   /** An error that nobody has foreseen: worth a line in the log. */
   failed(error: Error): void;
   laneBusy(): void;
@@ -294,7 +294,7 @@ class BackendAnswer implements BackendHandler {
   }
 
   failed(failure: BackendFailure): void {
-    if (!failure.begun) this.#server.tunnel.backendMissed(this.#head.appId, failure.code);
+    this.#server.tunnel.backendFailed(this.#head.appId, failure.code);
     if (this.#server.answered(this)) this.#server.lane.abort({ code: failure.code, begun: failure.begun });
     this.#log(failure.code);
   }

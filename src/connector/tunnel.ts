@@ -181,7 +181,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
     if (this.#state === "ready") this.#control.notice("backend.health", { appId, up: isUp });
   }
 
-  backendMissed(appId: string, code: string): void {
+  backendFailed(appId: string, code: string): void {
     this.#context.health.failed(appId, code);
   }
 

@@ -15,6 +15,7 @@ const ANSWERS: ReadonlyMap<string, IngressCode> = new Map(Object.entries<Ingress
   backend_reset: "backend_bad_response",
   backend_wrong_protocol: "backend_bad_response",
   backend_closed: "tunnel_lost",
+  connector_exhausted: "overloaded",
   head_too_large: "backend_bad_response",
 }));
 
@@ -40,9 +41,17 @@ const OUT_OF_REACH: ReadonlySet<string> = new Set([
   "backend_misconfigured",
 ]);
 
-/** True when the exchange ended because the connector could not reach the backend, which so has not seen it. */
-export function isOutOfReach({ code, begun }: Abort): boolean {
-  return !begun && (OUT_OF_REACH.has(code) || code.startsWith("backend_tls_"));
+/**
+ * True when the exchange ended because the connector could not reach the backend. That has not seen it then, unless the
+ * connector had sent it before, on a connection that broke under it (`begun`).
+ */
+export function isOutOfReach({ code }: Abort): boolean {
+  return OUT_OF_REACH.has(code) || code.startsWith("backend_tls_");
+}
+
+/** True when it ended because the connector's host has no descriptors, memory or ports left, whatever the app. */
+export function isExhausted({ code }: Abort): boolean {
+  return code === "connector_exhausted";
 }
 
 /** Ends of exchanges for which there is no page: the user has gone, or has been answered. */

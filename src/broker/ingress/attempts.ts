@@ -1,6 +1,7 @@
 import type { Abort, HeaderList, RequestHead } from "../../protocol/heads.ts";
 import type { ExchangeHandler } from "../../tunnel/lane.ts";
 import type { LanePort } from "../registry/port.ts";
+import { isExhausted, isOutOfReach } from "./answer_codes.ts";
 
 /** Times that one request is sent at most, the first included. */
 const MOST_ATTEMPTS = 4;
@@ -86,11 +87,14 @@ export class Attempts {
 
   /**
    * Whether the request may be sent again, now that it has ended on `connectorId` for this reason: always when the
-   * backend has certainly not seen it, else when doing it twice does no harm and it was not the backend that ended it.
+   * backend has certainly not seen it, else when doing it twice does no harm and it was not the backend that ended it: a
+   * tunnel was lost, or the connector could not get through to the backend a second time.
    */
-  mayRepeat({ code, begun }: Abort): boolean {
+  mayRepeat(reason: Abort): boolean {
     if (this.#count >= MOST_ATTEMPTS || this.#isTooLarge) return false;
-    return !begun || (this.#isIdempotent && this.#follows !== "upgrade" && NOT_THE_BACKEND.has(code));
+    if (!reason.begun) return true;
+    if (!this.#isIdempotent || this.#follows === "upgrade") return false;
+    return NOT_THE_BACKEND.has(reason.code) || isOutOfReach(reason) || isExhausted(reason);
   }
 
   /** It has failed there. */

@@ -9,7 +9,7 @@ import {
 import type { ExchangeHandler } from "../../tunnel/lane.ts";
 import type { LanePort, LaneWaiter } from "../registry/port.ts";
 import type { Spread } from "../registry/spread.ts";
-import { isOutOfReach } from "./answer_codes.ts";
+import { isExhausted, isOutOfReach } from "./answer_codes.ts";
 import { type AppLimits, declaredLength } from "./app_limits.ts";
 import { Attempts } from "./attempts.ts";
 import { type BoundedExchange, ExchangeBounds } from "./exchange_bounds.ts";
@@ -171,7 +171,9 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
   abort(reason: Abort): void {
     this.lane = null;
     if (this.state === "over") return;
-    if (isOutOfReach(reason)) this.context.lanes.unreachable(this.spread, this.connectorId);
+    const { lanes } = this.context;
+    if (isOutOfReach(reason)) lanes.unreachable(this.spread, this.connectorId);
+    else if (isExhausted(reason)) lanes.exhausted(this.connectorId);
     if (this.#mayRepeat(reason)) this.#repeat();
     else this.fail(reason.code);
   }

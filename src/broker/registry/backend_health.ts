@@ -4,6 +4,9 @@ const LONGEST_MS = 60_000;
 /** What a connector says counts for this long, milliseconds; it says so again every 20 s. */
 const REPORT_COUNTS_MS = 60_000;
 
+/** Stands for all apps: what no app of a connector can be served without. */
+const ALL_APPS = "";
+
 interface Unwell {
   /** Avoided until then. */
   until: number;
@@ -37,8 +40,19 @@ export class BackendHealth {
     });
   }
 
+  /** A connector's host has run out of what every connection needs: it is avoided for all apps. */
+  exhausted(connectorId: string, now: number): void {
+    // Many exchanges at once find out: that is one failure.
+    if (!this.#isAvoided(ALL_APPS, connectorId, now)) this.failed(ALL_APPS, connectorId, now);
+  }
+
   /** An exchange has been answered by the backend. */
-  answered(appId: string, connectorId: string): void {
+  answered(appId: string, connectorId: string, now: number): void {
+    // Not before its time: what is answered meanwhile is on connections that the connector had before.
+    const all = this.#unwell.get(ALL_APPS);
+    if (all !== undefined && !this.#isAvoided(ALL_APPS, connectorId, now)) {
+      this.#drop(ALL_APPS, all, connectorId);
+    }
     const app = this.#unwell.get(appId);
     if (app === undefined || app.get(connectorId)?.isReported) return;
     this.#drop(appId, app, connectorId);
@@ -60,13 +74,19 @@ export class BackendHealth {
 
   /** True while the connector is to be avoided for the app. */
   isUnwell(appId: string, connectorId: string, now: number): boolean {
-    const until = this.#unwell.get(appId)?.get(connectorId)?.until;
-    return until !== undefined && until > now;
+    return this.#isAvoided(appId, connectorId, now) || this.#isAvoided(ALL_APPS, connectorId, now);
   }
 
   /** Apps that a connector cannot serve now. */
   unwellAppsOf(connectorId: string, now: number): string[] {
-    return [...this.#unwell.keys()].filter((appId) => this.isUnwell(appId, connectorId, now));
+    return [...this.#unwell.keys()].filter((appId) => {
+      return appId !== ALL_APPS && this.#isAvoided(appId, connectorId, now);
+    });
+  }
+
+  #isAvoided(appId: string, connectorId: string, now: number): boolean {
+    const until = this.#unwell.get(appId)?.get(connectorId)?.until;
+    return until !== undefined && until > now;
   }
 
   #of(appId: string): Map<string, Unwell> {

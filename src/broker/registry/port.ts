@@ -43,4 +43,6 @@ export interface Lanes {
   answered(spread: Spread, connectorId: string, ms: number): void;
   /** The connector could not reach its backend of this app. */
   unreachable(spread: Spread, connectorId: string): void;
+  /** The connector could reach no backend: its host has no descriptors, memory or ports left. */
+  exhausted(connectorId: string): void;
 }

@@ -132,12 +132,16 @@ export class Registry implements Lanes, Circumstances, Disposable {
   }
 
   answered(spread: Spread, connectorId: string, ms: number): void {
-    if (!this.health.isEmpty) this.health.answered(spread.appId, connectorId);
+    if (!this.health.isEmpty) this.health.answered(spread.appId, connectorId, performance.now());
     if (spread.balancing === "latency") this.#observe(spread.appId, connectorId, ms);
   }
 
   unreachable(spread: Spread, connectorId: string): void {
     this.health.failed(spread.appId, connectorId, performance.now());
+  }
+
+  exhausted(connectorId: string): void {
+    this.health.exhausted(connectorId, performance.now());
   }
 
   isUnwell(appId: string, connectorId: string): boolean {

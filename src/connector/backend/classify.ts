@@ -1,5 +1,6 @@
 import { BackendError } from "./errors.ts";
 import type { BackendCode } from "./errors.ts";
+import { isExhaustion } from "./exhaustion.ts";
 
 /** How far a connection had come when it failed. */
 export type DialPhase = "dns" | "tcp" | "tls";
@@ -45,6 +46,7 @@ const RETRYABLE: ReadonlySet<BackendCode> = new Set([
   "backend_unreachable",
   "backend_connect_timeout",
   "backend_connect_failed",
+  "connector_exhausted",
 ]);
 
 /** Puts an error of the system's resolver, TCP or TLS while connecting to `target` into one of our codes. */
@@ -61,6 +63,7 @@ export function connectError(target: string, phase: DialPhase, cause: unknown): 
 }
 
 function codeOf(phase: DialPhase, cause: unknown): BackendCode {
+  if (isExhaustion(cause)) return "connector_exhausted";
   if (phase === "dns") return "backend_dns_failed";
   if (phase === "tls") return TLS[systemCode(cause)] ?? "backend_tls_failed";
   if (cause instanceof AggregateError) {

@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { BackendError } from "./errors.ts";
+import { isExhaustion } from "./exhaustion.ts";
 
 /** Where a certificate, with those that lead to its root, and its key are: PEM files. */
 export interface CertificateFiles {
@@ -20,7 +21,7 @@ export class ClientCertificates {
     this.#files = files;
   }
 
-  /** Certificate and key as they are now. Throws `BackendError` `backend_misconfigured`. */
+  /** Certificate and key as they are now. Throws `BackendError` `backend_misconfigured`, and `connector_exhausted`. */
   read(name: string): { cert: Buffer; key: Buffer } {
     const files = Object.hasOwn(this.#files, name) ? this.#files[name] : undefined;
     if (files === undefined) {
@@ -39,7 +40,7 @@ export class ClientCertificates {
       return pair;
     } catch (cause) {
       throw new BackendError(
-        "backend_misconfigured",
+        isExhaustion(cause) ? "connector_exhausted" : "backend_misconfigured",
         `Cannot use client certificate "${name}" of "${files.certificate}" and "${files.key}": ${cause}`,
         { cause },
       );

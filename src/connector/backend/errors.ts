@@ -24,6 +24,7 @@ export const BACKEND_CODES = [
   "backend_misconfigured",
   "backend_busy",
   "backend_closed",
+  "connector_exhausted",
 ] as const;
 
 /** One of `BACKEND_CODES`. */

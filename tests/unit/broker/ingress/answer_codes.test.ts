@@ -29,6 +29,7 @@ test("answerTo: every code of a backend has an answer that says whose fault it i
     backend_misconfigured: 502,
     backend_busy: 503,
     backend_closed: 502,
+    connector_exhausted: 503,
   });
 });
 

@@ -49,6 +49,16 @@ test("what the backend itself has ended is not repeated", () => {
   }
 });
 
+test("what could not be sent a second time by a connector goes to another one where twice does no harm", () => {
+  for (
+    const code of ["backend_refused", "backend_connect_failed", "backend_tls_failed", "connector_exhausted"]
+  ) {
+    assert.equal(attempts("GET").mayRepeat({ code, begun: true }), true, code);
+    assert.equal(attempts("POST").mayRepeat({ code, begun: true }), false, code);
+    assert.equal(attempts("POST").mayRepeat({ code, begun: false }), true, code);
+  }
+});
+
 test("a small body is kept and sent again, its end too; a large one is not", () => {
   const small = attempts("PUT", "body");
   small.keep(Buffer.from("one"));

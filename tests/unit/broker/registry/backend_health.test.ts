@@ -20,10 +20,10 @@ test("a connector that could not reach a backend is avoided for a while, longer 
 test("an answer of the backend ends that; what the connector itself reports only its own word ends", () => {
   const health = new BackendHealth();
   health.failed("app", "c", 0);
-  health.answered("app", "c");
+  health.answered("app", "c", 1);
   assert.equal(health.isEmpty, true);
   assert.equal(health.reported("app", "c", false, 0), true);
-  health.answered("app", "c");
+  health.answered("app", "c", 1);
   assert.equal(health.isUnwell("app", "c", 59_000), true);
   assert.deepEqual(health.unwellAppsOf("c", 0), ["app"]);
   assert.equal(health.reported("app", "c", true, 0), true);
@@ -36,6 +36,22 @@ test("what a connector reports counts for a minute, and longer when it says so a
   assert.equal(health.reported("app", "c", false, 20_000), false, "no news");
   assert.equal(health.isUnwell("app", "c", 79_000), true);
   assert.equal(health.isUnwell("app", "c", 81_000), false);
+});
+
+test("a connector whose host has run out of means is avoided for all apps, and answers do not end that before its time", () => {
+  const health = new BackendHealth();
+  for (let i = 0; i < 100; i++) health.exhausted("c", 0);
+  assert.equal(health.isUnwell("one", "c", 4_999), true);
+  assert.equal(health.isUnwell("two", "c", 4_999), true);
+  assert.equal(health.isUnwell("one", "d", 0), false);
+  assert.deepEqual(health.unwellAppsOf("c", 0), [], "of its backends it says nothing");
+  health.answered("one", "c", 4_999);
+  assert.equal(health.isUnwell("two", "c", 4_999), true);
+  assert.equal(health.isUnwell("one", "c", 5_001), false, "all of them are one failure");
+  health.exhausted("c", 5_001);
+  assert.equal(health.isUnwell("one", "c", 15_000), true, "again: for longer");
+  health.answered("one", "c", 15_002);
+  assert.equal(health.isEmpty, true);
 });
 
 test("with a connector's last tunnel goes what was known of it", () => {
