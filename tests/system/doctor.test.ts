@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
-import { type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { addConnector, type BrokerProcess, startBroker } from "../../src/demo/processes.ts";
 import { connectProxy, ownCertificate } from "../support/connect_proxy.ts";
 import { connectorCli } from "../support/connector_cli.ts";
+import { needsProgram } from "../support/debian.ts";
 import { connectorRuntime } from "../support/connector_runtime.ts";
 import { rawBackend } from "../support/raw_backend.ts";
+
+/** From the top left corner, and nothing of what was there before. */
+const REDRAW = "\x1b[H\x1b[2J";
 
 interface Check {
   name: string;
@@ -180,4 +186,28 @@ test("status --watch: goes on from a connector that is not there to one that is,
   } finally {
     await stop?.();
   }
+});
+
+test("status --watch: on a terminal it begins at the top left of an empty screen, and Ctrl-C ends it", async (t) => {
+  const script = needsProgram(t, "script", "bsdutils");
+  if (script === null) return;
+  const main = fileURLToPath(new URL("../../src/connector/main.ts", import.meta.url));
+  const runtime = process.versions.deno === undefined ? [] : ["run", "-A", "--no-check"];
+  const line = [process.execPath, ...runtime, main, "status", "--watch", "--state-dir", stateDir]
+    .map((word) => `'${word}'`).join(" ");
+  const child = spawn(script, ["--quiet", "--return", "--command", line, "/dev/null"], { stdio: "pipe" });
+  t.after(() => child.kill("SIGKILL"));
+  let seen = "";
+  let told = false;
+  child.stdin.on("error", () => {});
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    seen += text;
+    // What a terminal sends for Ctrl-C.
+    if (!told && seen.split(REDRAW).length === 3) told = child.stdin.write("\x03");
+  });
+  const [code] = await once(child, "close");
+  assert.equal(code, 0, seen);
+  const [before, first] = seen.split(REDRAW);
+  assert.equal(before, "");
+  assert.match(first!, /^\d{4}-[^\n]+\r\nerror\.code +connector_not_running/);
 });

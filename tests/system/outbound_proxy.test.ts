@@ -46,7 +46,7 @@ async function register(args: string[], env: Record<string, string> = {}, stateD
   return { ...await connectorCli(all, { input: token, env }), stateDir };
 }
 
-/** A file with an answer file's lines: what `register` has no flag for. */
+/** A file with an answer file's lines. */
 async function answers(lines: Record<string, string>): Promise<string> {
   const file = `${newFolder()}.yaml`;
   await writeFile(
@@ -123,6 +123,8 @@ test("squid: Basic authentication, credentials from a file or the environment; m
   assert.doesNotMatch(wrong.stdout + wrong.stderr, /wrong-one/);
   const ofFile = await register(["--proxy", url], { SALLYPORT_PROXY_CREDENTIALS_FILE: file });
   assert.equal(ofFile.code, 0, ofFile.stderr);
+  const byFlag = await register(["--proxy", url, "--proxy-credentials-file", file]);
+  assert.equal(byFlag.code, 0, byFlag.stderr);
   const ofVariable = await register(["--proxy", url], { SALLYPORT_PROXY_CREDENTIALS: `${name}:${password}` });
   assert.equal(ofVariable.code, 0, ofVariable.stderr);
   const encoded = encodeURIComponent(password);
@@ -228,7 +230,7 @@ test("proxy over TLS: used with its own authority, refused without", async () =>
   const other = await ownCertificate("other.example");
   const wrong = newFolder();
   await writeFile(wrong, other.cert);
-  const foreign = await register(["--proxy", url], { SALLYPORT_PROXY_CA_FILE: wrong });
+  const foreign = await register(["--proxy", url, "--proxy-ca-file", wrong]);
   assert.deepEqual([foreign.code, foreign.error], [1, "proxy_untrusted"], foreign.stderr);
   const right = await register(["--answer-file", await answers({ proxy: url, proxyCaFile: file })]);
   assert.equal(right.code, 0, right.stderr);

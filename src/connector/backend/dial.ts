@@ -11,6 +11,7 @@ import { connectError } from "./classify.ts";
 import type { ClientCertificates } from "./client_certificates.ts";
 import type { DialPhase } from "./classify.ts";
 import { BackendError } from "./errors.ts";
+import { behindResolver } from "./exhaustion.ts";
 import type { Origin } from "./origin.ts";
 
 /** How names become addresses: `dns.lookup` with `all: true`, or a test's own. */
@@ -83,7 +84,7 @@ export class Dial {
     if (family !== 0) return this.#resolved([{ address: origin.host, family }]);
     lookup(origin.host, { all: true }, (error, addresses) => {
       if (this.#dialled === null) return;
-      if (error !== null) this.#fail(error);
+      if (error !== null) this.#fail(behindResolver(error));
       else this.#resolved(addresses);
     });
   }

@@ -1,3 +1,6 @@
+import { closeSync, openSync } from "node:fs";
+import { devNull } from "node:os";
+
 /**
  * What the system says when this host has run out of something that every connection needs: descriptors of the process or of
  * the host, memory, buffers, local ports. `EBUSY` is what glibc's resolver says that could not open its files.
@@ -24,4 +27,17 @@ export function isExhaustion(cause: unknown, depth: number = MOST_DEPTH): boolea
   if (EXHAUSTED.has((cause as { code?: unknown }).code)) return true;
   if (cause instanceof AggregateError) return cause.errors.some((error) => isExhaustion(error, depth - 1));
   return isExhaustion(cause.cause, depth - 1);
+}
+
+/**
+ * An error of the system's resolver, or why it could not do its work: without a descriptor it says that there is no such name,
+ * or that it should be asked later.
+ */
+export function behindResolver(error: Error): Error {
+  try {
+    closeSync(openSync(devNull, "r"));
+    return error;
+  } catch (cause) {
+    return isExhaustion(cause) ? new Error(error.message, { cause }) : error;
+  }
 }

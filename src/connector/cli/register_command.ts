@@ -33,6 +33,8 @@ interface Flags {
   force?: boolean;
   stepTimeoutMs?: string;
   proxy?: string;
+  proxyCredentialsFile?: string;
+  proxyCaFile?: string;
   fips?: boolean;
   stateDir?: string;
   config?: string;
@@ -62,6 +64,8 @@ export function addRegisterCommand(
     .option("--key-type <type>", "p256 (default), p384 or rsa3072")
     .option("--step-timeout-ms <number>", "time for each step: connect, TLS, answer; default: 10000")
     .option("--proxy <url>", "HTTP proxy on the way to the broker, or none (SALLYPORT_PROXY, HTTPS_PROXY)")
+    .option("--proxy-credentials-file <file>", "file with user:password for the proxy, one line")
+    .option("--proxy-ca-file <file>", "PEM certificates by which a proxy with TLS is trusted")
     .option("--fips", "prove first that cryptography comes from a FIPS provider")
     .option("--force", "replace the identity that is there")
     .option("--json", "print the result as JSON", false)
