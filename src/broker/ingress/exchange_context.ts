@@ -9,6 +9,7 @@ import type { AppLimits } from "./app_limits.ts";
 import type { RequestFacts } from "./client_facts.ts";
 import type { IngressCode } from "./error_table.ts";
 import type { IdleSweep } from "./idle_sweep.ts";
+import type { PausedUsers } from "./paused_users.ts";
 import type { ViaNames } from "./request_marks.ts";
 import type { ResponseRules } from "./response/response_rules.ts";
 import type { RetryBudget } from "./retry_budget.ts";
@@ -25,6 +26,8 @@ export interface ExchangeContext {
   userIdleMs: number;
   /** Ends what is silent for too long. */
   idleSweep: IdleSweep;
+  /** Notices users of HTTP/1.1 who leave while nobody reads what they send. */
+  pausedUsers: PausedUsers;
   via: ViaNames;
   retries: RetryBudget;
 }

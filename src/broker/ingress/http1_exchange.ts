@@ -42,12 +42,15 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   /** Sends the request on its way. */
   start(backendTarget: string, headers: HeaderList, hasBody: boolean): void {
     this.dispatch(this.#req.method!, backendTarget, headers, hasBody ? "body" : "nothing");
+    if (hasBody && this.lane === null) this.context.pausedUsers.add(this.#req, this.#req.socket);
   }
 
   protected startBody(): void {
     const req = this.#req;
     req.on("data", (bytes: Buffer) => {
-      if (!this.sendBody(bytes)) req.pause();
+      if (this.sendBody(bytes)) return;
+      req.pause();
+      this.context.pausedUsers.add(req, req.socket);
     });
     req.on("end", () => this.sendBodyEnd(outgoingTrailers(req.rawTrailers)));
     req.on("error", () => {}); // `close` of the response follows.

@@ -1,5 +1,5 @@
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { tcpSocketOf } from "./tcp_socket.ts";
 
 /**
  * Ends a user's connection by a TCP reset, so that what came before cannot be taken for all there is: a response
@@ -7,8 +7,8 @@ import type { Duplex } from "node:stream";
  */
 export function resetConnection(socket: Duplex): void {
   // A TLS socket cannot reset; the one below it can.
-  const below = (socket as { _parent?: Duplex | null })._parent ?? socket;
+  const below = tcpSocketOf(socket);
   // One that is being ended would stay open instead: Node answers a reset then with EINVAL.
-  if (below instanceof Socket && !below.destroyed && !below.writableEnded) below.resetAndDestroy();
+  if (below !== null && !below.destroyed && !below.writableEnded) below.resetAndDestroy();
   socket.destroy();
 }

@@ -88,18 +88,24 @@ export class UpgradeExchange extends IngressExchange {
     socket.on("drain", () => this.userDrained());
     socket.on("data", (bytes: Buffer) => this.#received(bytes));
     socket.on("end", () => this.#ended());
-    if (this.#early.length > 0) socket.pause();
+    if (this.#early.length > 0) this.#pause();
     this.dispatch(this.#req.method!, backendTarget, headers, "upgrade");
   }
 
   #received(bytes: Buffer): void {
     if (this.#phase === "switched") {
       if (this.#watch !== null) this.#watch.active = true;
-      if (!this.sendBody(bytes)) this.#user.socket.pause();
+      if (!this.sendBody(bytes)) this.#pause();
     } else if (this.#phase === "asked") {
       this.#early.push(bytes);
-      this.#user.socket.pause();
+      this.#pause();
     }
+  }
+
+  #pause(): void {
+    const { socket } = this.#user;
+    socket.pause();
+    this.context.pausedUsers.add(socket, socket);
   }
 
   #ended(): void {
