@@ -1,138 +1,153 @@
-import type { Duplex } from "node:stream";
 import { FRAME, frameHeader } from "../protocol/frame.ts";
-import { INITIAL_CREDIT, MAX_DATA_BYTES } from "../protocol/limits.ts";
-import type { Flushable, FlushQueue } from "./flush_queue.ts";
+import {
+  encodeEnd,
+  encodeInformational,
+  encodeResponse,
+  type HeaderList,
+  type InformationalHead,
+  type ResponseHead,
+} from "../protocol/heads.ts";
+import { INITIAL_CREDIT, MAX_DATA_BYTES, MAX_INFORMATIONAL } from "../protocol/limits.ts";
+import type { FrameWriter } from "./frame_writer.ts";
 
-/** Frames that leave together and are no more than this are copied into one piece: cheaper than a write of many. */
-const COPY_BYTES = 4_096;
+/** More credit than this at once is a lie. */
+const MOST_CREDIT = 0x7fff_ffff;
 
-/** What one end of a lane writes: frames that belong together in one write, and data as far as there is credit for it. */
-export class Outflow implements Flushable {
-  readonly #stream: Duplex;
-  readonly #flushes: FlushQueue;
-  /** Frames, or pieces of them, that leave with what follows. */
-  #joined: Buffer[] = [];
-  #joinedBytes = 0;
-  #isQueued = false;
+/** Our direction of the exchange on a lane: what is sent in which order, and data as far as there is credit for it. */
+export class Outflow {
+  readonly #writer: FrameWriter;
+  /** `ending` has everything but its last bytes, which wait for credit. */
+  #state: "open" | "ending" | "ended" = "ended";
+  #exchange = 0;
+  #informationals = 0;
   #credit = 0;
   /** Data that came before there was credit for it; bounded by the answer of `data` being heeded. */
   #held: Buffer[] = [];
+  #trailers: HeaderList = [];
 
-  constructor(stream: Duplex, flushes: FlushQueue) {
-    this.#stream = stream;
-    this.#flushes = flushes;
+  constructor(writer: FrameWriter) {
+    this.#writer = writer;
   }
 
-  /** True while data waits for credit or for room in the stream. */
-  get holds(): boolean {
-    return this.#held.length > 0;
+  /** True while it takes what is to be sent. */
+  get isOpen(): boolean {
+    return this.#state === "open";
   }
 
-  /** Bytes of data for which there is credit. */
-  get credit(): number {
-    return this.#credit;
+  /** True when all is out, or nothing more is wanted. */
+  get hasEnded(): boolean {
+    return this.#state === "ended";
   }
 
   /** True when data can be sent now. */
   get hasRoom(): boolean {
-    return this.#credit > 0 && this.#joinedBytes < this.#stream.writableHighWaterMark &&
-      !this.#stream.writableNeedDrain;
+    return this.#credit > 0 && this.#writer.hasRoom;
   }
 
-  /** A new exchange begins to send. */
-  open(): void {
+  /** A new exchange begins; `hasEnded`: there is nothing to send beyond its request. */
+  open(exchange: number, hasEnded: boolean): void {
+    this.#state = hasEnded ? "ended" : "open";
+    this.#exchange = exchange;
     this.#credit = INITIAL_CREDIT;
+    this.#informationals = 0;
   }
 
-  /** The peer takes `bytes` more. */
-  grant(bytes: number): void {
-    this.#credit += bytes;
-  }
-
-  /** Drops what is held: it is not wanted any more. */
-  drop(): void {
-    this.#held.length = 0;
-  }
-
-  /** A frame that is followed by others within the same callback. */
-  join(frame: Buffer): void {
-    this.#joined.push(frame);
-    this.#joinedBytes += frame.length;
-    if (this.#isQueued) return;
-    this.#isQueued = true;
-    this.#flushes.add(this);
-  }
-
-  /** A frame that leaves at once, after what was joined before it. */
-  write(frame: Buffer): void {
-    if (this.#joined.length === 0) {
-      this.#stream.write(frame);
+  /** A 1xx head other than 101; dropped when it is too large or one too many: it is only advice. */
+  informational(head: InformationalHead): void {
+    if (this.#informationals >= MAX_INFORMATIONAL) return;
+    let frame: Buffer;
+    try {
+      frame = encodeInformational(this.#exchange, head);
+    } catch {
       return;
     }
-    this.#joined.push(frame);
-    this.#joinedBytes += frame.length;
-    this.#send();
+    this.#informationals += 1;
+    this.#writer.write(frame);
   }
 
-  /** Body bytes; they are kept as they are and must not change. False: send no more until there is room. */
-  data(exchange: number, bytes: Buffer): boolean {
-    if (this.#held.length > 0) {
-      this.#held.push(bytes);
+  /** The final head, with which the direction ends where there is no body. False: it does not fit into a frame. */
+  response(head: ResponseHead): boolean {
+    let frame: Buffer;
+    try {
+      frame = encodeResponse(this.#exchange, head);
+    } catch {
       return false;
     }
-    return this.#data(exchange, bytes);
-  }
-
-  /** Sends of what is held what can be sent now. True: nothing is left. */
-  sendHeld(exchange: number): boolean {
-    while (this.#held.length > 0) {
-      if (!this.hasRoom) return false;
-      this.#data(exchange, this.#held.shift()!);
+    if (head.hasBody) {
+      this.#writer.join(frame);
+    } else {
+      this.#writer.write(frame);
+      this.#state = "ended";
     }
     return true;
   }
 
-  flush(): void {
-    this.#isQueued = false;
-    if (this.#joined.length > 0) this.#send();
+  /** Body bytes; they are kept as they are and must not change. False: send no more until there is room. */
+  data(bytes: Buffer): boolean {
+    if (this.#held.length > 0) {
+      this.#held.push(bytes);
+      return false;
+    }
+    return this.#data(bytes);
   }
 
-  /** Joins as much as there is credit for, holds the rest in front of what is held. */
-  #data(exchange: number, bytes: Buffer): boolean {
+  /** The end of the body; it waits for what is held. False: the trailers do not fit into a frame. */
+  end(trailers: HeaderList): boolean {
+    if (this.#held.length === 0) return this.#end(trailers);
+    this.#state = "ending";
+    this.#trailers = trailers;
+    return true;
+  }
+
+  /** The peer takes `bytes` more. False: that is more than there can be. */
+  grant(bytes: number): boolean {
+    this.#credit += bytes;
+    return this.#credit <= MOST_CREDIT;
+  }
+
+  /** Sends of what is held what can be sent now. True: nothing is left. */
+  sendHeld(): boolean {
+    while (this.#held.length > 0) {
+      if (!this.hasRoom) return false;
+      this.#data(this.#held.shift()!);
+    }
+    return true;
+  }
+
+  /** Sends the end that waited for what was held. False: the trailers do not fit into a frame. */
+  sendHeldEnd(): boolean {
+    return this.#end(this.#trailers);
+  }
+
+  /** Ends at once: what is held is not wanted any more. */
+  stop(): void {
+    this.#state = "ended";
+    this.#held.length = 0;
+  }
+
+  #end(trailers: HeaderList): boolean {
+    let frame: Buffer;
+    try {
+      frame = encodeEnd(this.#exchange, trailers);
+    } catch {
+      return false;
+    }
+    this.#writer.write(frame);
+    this.#state = "ended";
+    return true;
+  }
+
+  /** Sends as much as there is credit for, holds the rest in front of what is held. */
+  #data(bytes: Buffer): boolean {
     const allowed = Math.min(bytes.length, this.#credit);
     for (let at = 0; at < allowed;) {
       const length = Math.min(allowed - at, MAX_DATA_BYTES);
-      this.join(frameHeader(FRAME.data, length, exchange));
-      this.join(length === bytes.length ? bytes : bytes.subarray(at, at + length));
+      this.#writer.join(frameHeader(FRAME.data, length, this.#exchange));
+      this.#writer.join(length === bytes.length ? bytes : bytes.subarray(at, at + length));
       at += length;
     }
     this.#credit -= allowed;
     if (allowed < bytes.length) this.#held.unshift(bytes.subarray(allowed));
     return this.hasRoom;
   }
-
-  /** Writes what is joined. */
-  #send(): void {
-    const joined = this.#joined;
-    if (this.#joinedBytes <= COPY_BYTES) {
-      this.#stream.write(joined.length === 1 ? joined[0]! : copied(joined, this.#joinedBytes));
-    } else {
-      this.#stream.cork();
-      for (let i = 0; i < joined.length; i++) this.#stream.write(joined[i]!);
-      this.#stream.uncork();
-    }
-    joined.length = 0;
-    this.#joinedBytes = 0;
-  }
-}
-
-function copied(pieces: readonly Buffer[], length: number): Buffer {
-  const whole = Buffer.allocUnsafe(length);
-  let at = 0;
-  for (let i = 0; i < pieces.length; i++) {
-    const piece = pieces[i]!;
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

@@ -1,5 +1,5 @@
 import type { Abort, HeaderList, RequestHead } from "../../protocol/heads.ts";
-import type { ExchangeHandler } from "../../tunnel/lane.ts";
+import type { ExchangeHandler } from "../../tunnel/exchange_handler.ts";
 import type { LanePort } from "../registry/port.ts";
 import { isExhausted, isOutOfReach } from "./answer_codes.ts";
 

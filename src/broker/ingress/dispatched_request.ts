@@ -6,7 +6,7 @@ import {
   type RequestHead,
   type ResponseHead,
 } from "../../protocol/heads.ts";
-import type { ExchangeHandler } from "../../tunnel/lane.ts";
+import type { ExchangeHandler } from "../../tunnel/exchange_handler.ts";
 import type { LanePort, LaneWaiter } from "../registry/port.ts";
 import type { Spread } from "../registry/spread.ts";
 import { isExhausted, isOutOfReach } from "./answer_codes.ts";

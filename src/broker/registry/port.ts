@@ -1,6 +1,6 @@
 import type { Abort, HeaderList, RequestHead } from "../../protocol/heads.ts";
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
-import type { ExchangeHandler } from "../../tunnel/lane.ts";
+import type { ExchangeHandler } from "../../tunnel/exchange_handler.ts";
 import type { Spread } from "./spread.ts";
 
 /** A lane as the ingress uses it: begin once, then send, until both directions have ended. */

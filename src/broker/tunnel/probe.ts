@@ -1,7 +1,8 @@
 import { ProtocolError } from "../../protocol/errors.ts";
 import { encodeRequest, type ResponseHead } from "../../protocol/heads.ts";
 import { PROBE_APP_ID } from "../../protocol/probe.ts";
-import type { ExchangeHandler, Lane } from "../../tunnel/lane.ts";
+import type { ExchangeHandler } from "../../tunnel/exchange_handler.ts";
+import type { Lane } from "../../tunnel/lane.ts";
 
 /** Times of the data-plane probe, milliseconds, and how many misses are believed. */
 export interface ProbeTimes {

@@ -7,7 +7,8 @@ import { ControlChannel, type ControlHandler } from "../../tunnel/control_channe
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
 import { ControlError } from "../../tunnel/errors.ts";
 import { FlushQueue } from "../../tunnel/flush_queue.ts";
-import { Lane, type LaneOwner } from "../../tunnel/lane.ts";
+import { Lane } from "../../tunnel/lane.ts";
+import type { LaneOwner } from "../../tunnel/lane_owner.ts";
 import { Pulse, type PulseTimes } from "../../tunnel/pulse.ts";
 import type { DataPlaneCounters } from "../metrics/counters.ts";
 import type { RegisteredTunnel, Registry } from "../registry/registry.ts";

@@ -6,8 +6,10 @@ import type {
   ResponseHead,
 } from "../../../src/protocol/heads.ts";
 import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
+import type { ExchangeHandler } from "../../../src/tunnel/exchange_handler.ts";
 import { FlushQueue } from "../../../src/tunnel/flush_queue.ts";
-import { type ExchangeHandler, Lane, type LaneOwner, type LaneSide } from "../../../src/tunnel/lane.ts";
+import { Lane, type LaneSide } from "../../../src/tunnel/lane.ts";
+import type { LaneOwner } from "../../../src/tunnel/lane_owner.ts";
 import { wire, type WireEnd } from "./wire.ts";
 
 /** Something a handler was told. */

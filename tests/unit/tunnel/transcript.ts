@@ -1,6 +1,7 @@
 import { encodeRequest, type RequestHead } from "../../../src/protocol/heads.ts";
 import { ControlChannel, type Fields, type Reply } from "../../../src/tunnel/control_channel.ts";
-import { type ExchangeHandler, Lane, type LaneSide } from "../../../src/tunnel/lane.ts";
+import type { ExchangeHandler } from "../../../src/tunnel/exchange_handler.ts";
+import { Lane, type LaneSide } from "../../../src/tunnel/lane.ts";
 import { fromHex, toHex } from "../protocol/hex.ts";
 import { Owner, Recorder } from "./lane_ends.ts";
 import { turn, wire, type WireEnd } from "./wire.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Attempts } from "../../../../src/broker/ingress/attempts.ts";
 import { RetryBudget } from "../../../../src/broker/ingress/retry_budget.ts";
 import type { LanePort } from "../../../../src/broker/registry/port.ts";
-import type { ExchangeHandler } from "../../../../src/tunnel/lane.ts";
+import type { ExchangeHandler } from "../../../../src/tunnel/exchange_handler.ts";
 
 const LOST = { code: "tunnel_lost", begun: true };
 const NOT_BEGUN = { code: "backend_refused", begun: false };

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_PROBE_TIMES, Probe, type Probed } from "../../../../src/broker/tunnel/probe.ts";
-import type { ExchangeHandler, Lane } from "../../../../src/tunnel/lane.ts";
+import type { ExchangeHandler } from "../../../../src/tunnel/exchange_handler.ts";
+import type { Lane } from "../../../../src/tunnel/lane.ts";
 
 /** A tunnel whose lanes remember what began on them. */
 class Tunnel implements Probed {

@@ -1,0 +1,24 @@
+import type { RequestHead } from "../protocol/heads.ts";
+import type { CreditBudget } from "./credit_budget.ts";
+import type { FlushQueue } from "./flush_queue.ts";
+import type { Lane } from "./lane.ts";
+
+/** Who has lanes: a tunnel, on either side. */
+export interface LaneOwner {
+  readonly budget: CreditBudget;
+  readonly flushes: FlushQueue;
+  /** Round trip of the tunnel's path, milliseconds. */
+  readonly roundTripMs: number;
+  /** Milliseconds of a monotonic clock, refreshed at least once a turn of the event loop. */
+  now(): number;
+  /** Bytes came in on a lane. */
+  received(bytes: number): void;
+  /** Connector's side only: an exchange begins. Call `lane.accept` at once, before anything else. */
+  begun(lane: Lane, head: RequestHead): void;
+  /** The exchange on the lane has moved more than `BULK_BYTES`; at most once an exchange. */
+  becameBulk?(lane: Lane): void;
+  /** Both directions have ended: the lane can carry the next exchange. `isBulk` still tells of the one that has ended. */
+  idle(lane: Lane): void;
+  /** The lane is gone; `wasIdle`: no exchange was on it. `error` is null when it was retired in peace. */
+  closed(lane: Lane, error: Error | null, wasIdle: boolean): void;
+}
