@@ -129,3 +129,33 @@ test("shared identity: a second instance shows in API and log; where it is refus
   const { tunnels } = await stage.until("the refused one has gone", ({ tunnels }) => tunnels.length === 1);
   assert.notEqual(tunnels[0]!.instanceId, "foreign");
 });
+
+test("shared identity: refused while two are connected, the later one is ended and told why, and the first serves on", async () => {
+  await using stage = await TunnelStage.start();
+  const told = Promise.withResolvers<unknown>();
+  using second = await foreignConnector(stage.stateDir, (type, { code }) => {
+    if (type === "revoked") told.resolve(code);
+  });
+  await stage.until("both are connected", ({ tunnels }) => tunnels.length === 2);
+  await stage.broker.admin.request("PATCH", "settings", { sharedIdentity: "refuse" });
+  await second.closed;
+  assert.equal(await told.promise, "identity_shared");
+  const { tunnels } = await stage.until("the second has gone", ({ tunnels }) => tunnels.length === 1);
+  assert.notEqual(tunnels[0]!.instanceId, "foreign");
+});
+
+test("backends' health: what a process has said of it goes with the process, though another one serves on", async () => {
+  await using stage = await TunnelStage.start();
+  const { origin } = await stage.backend((_req, res) => void res.end("ok"));
+  const appId = await stage.publish("/", origin);
+  const unwell = async () => (await stage.facts() as { appsOutOfReach?: string[] }).appsOutOfReach ?? [];
+  {
+    using second = await foreignConnector(stage.stateDir);
+    second.control.notice("backend.health", { appId, up: false });
+    await stage.until("it is noted", (facts) => {
+      return ((facts as { appsOutOfReach?: string[] }).appsOutOfReach ?? []).includes(appId);
+    });
+  }
+  await stage.until("the second has gone", ({ tunnels }) => tunnels.length === 1);
+  assert.deepEqual(await unwell(), []);
+});

@@ -43,7 +43,7 @@ const MAX_UNWELL_APPS = 10_000;
 export class Tunnels implements Disposable {
   readonly #deps: TunnelsDeps;
   readonly #bySession = new Map<ServerHttp2Session, BrokerTunnel>();
-  readonly #instances: Instances;
+  readonly #instances: Instances<BrokerTunnel>;
   readonly #stopListening: () => void;
   readonly #healthTimer: NodeJS.Timeout;
 
@@ -74,12 +74,12 @@ export class Tunnels implements Disposable {
         if (type === "backend.health") return this.#backendHealth(tunnel, fields);
         if (type === "handover") return this.#instances.announced(tunnel, fields.instanceId);
         if (type !== "drain" || !tunnel.drain()) return;
-        this.#instances.left(tunnel);
+        this.#instanceLeft(tunnel);
         log.info("connector is about to stop", { busy: tunnel.busy });
       },
     }, (closed, reason) => {
       this.#bySession.delete(session);
-      this.#instances.left(closed);
+      this.#instanceLeft(closed);
       this.#seen(closed);
       log.info("tunnel closed", {
         reason: reason?.message ?? "ended by the connector",
@@ -173,7 +173,8 @@ export class Tunnels implements Disposable {
       return this.#revoke([tunnel], code);
     }
     const { settings } = await store.getSettings();
-    await this.#instances.enter(tunnel, hello.instanceId, settings.sharedIdentity);
+    const isNew = await this.#instances.enter(tunnel, hello.instanceId, settings.sharedIdentity);
+    if (isNew) this.#deps.registry.health.forget(tunnel.connectorId); // It says itself what it cannot reach.
     const welcome: Welcome = {
       revision,
       capabilities: CAPABILITIES.filter((name) => hello.capabilities.includes(name)),
@@ -258,7 +259,7 @@ export class Tunnels implements Disposable {
           "certificate_revoked",
         );
       case "settings":
-        this.#tellLogLevel([...this.all()]).catch((error: Error) =>
+        this.#settingsChanged().catch((error: Error) =>
           this.#deps.log.warn("cannot tell connectors of changed settings", { error: error.message })
         );
         return;
@@ -280,7 +281,20 @@ export class Tunnels implements Disposable {
     );
   }
 
-  #revoke(tunnels: BrokerTunnel[], code: AdmissionCode): void {
+  async #settingsChanged(): Promise<void> {
+    await this.#tellLogLevel([...this.all()]);
+    const { settings } = await this.#deps.store.getSettings();
+    if (settings.sharedIdentity === "refuse") {
+      this.#revoke(await this.#instances.unshare(), "identity_shared");
+    }
+  }
+
+  /** What a process has said of its backends counts no longer than it is there; another one says it again. */
+  #instanceLeft(tunnel: BrokerTunnel): void {
+    if (this.#instances.left(tunnel)) this.#deps.registry.health.forget(tunnel.connectorId);
+  }
+
+  #revoke(tunnels: BrokerTunnel[], code: AdmissionCode | "identity_shared"): void {
     for (const tunnel of tunnels) {
       tunnel.control.notice("revoked", { code });
       setImmediate(() =>

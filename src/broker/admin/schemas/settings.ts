@@ -20,7 +20,8 @@ const shape = {
   }),
   sharedIdentity: z.enum(["allow", "refuse"]).openapi({
     description:
-      "Whether two processes may have tunnels with one connector's identity at once. Always logged.",
+      "Whether two processes may have tunnels with one connector's identity at once. Always logged; `refuse` also ends " +
+      "the later ones of those that are connected now.",
   }),
 };
 

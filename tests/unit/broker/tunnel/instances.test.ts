@@ -72,3 +72,42 @@ test("instances: of two that come at once one is let in", async () => {
   const results = await Promise.allSettled(["i1", "i2"].map((id) => instances.enter(tunnel(), id, "refuse")));
   assert.deepEqual(results.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
 });
+
+test("instances: when sharing is refused from now on, the oldest that answers stays, also after it has dialled anew", async () => {
+  const { log, codes } = warnings();
+  const instances = new Instances(log);
+  const [owner, copy, renewed, other] = [tunnel(), tunnel(), tunnel(), tunnel("d")];
+  assert.equal(await instances.enter(owner, "owner", "allow"), true);
+  assert.equal(await instances.enter(copy, "copy", "allow"), true);
+  assert.equal(await instances.enter(renewed, "owner", "allow"), false, "no new instance");
+  await instances.enter(other, "other", "allow");
+  assert.equal(instances.left(owner), false);
+  codes.length = 0;
+  assert.deepEqual(await instances.unshare(), [copy]);
+  assert.deepEqual(codes, ["identity_shared"]);
+  assert.equal(instances.left(copy), true, "the last of its instance");
+  assert.equal(instances.left(copy), false);
+  assert.deepEqual(await instances.unshare(), []);
+});
+
+test("instances: an older one that does not answer gives way when sharing is refused from now on", async () => {
+  const instances = new Instances(silentLog);
+  const [dead, first, second] = [tunnel("c", false), tunnel(), tunnel()];
+  await instances.enter(dead, "dead", "allow");
+  await instances.enter(first, "first", "allow");
+  await instances.enter(second, "second", "allow");
+  assert.deepEqual(await instances.unshare(), [second]);
+  assert.deepEqual(dead.closed, ["tunnel_replaced"]);
+});
+
+test("instances: one that takes over by the word of the one before is no second one, and has its place", async () => {
+  const instances = new Instances(silentLog);
+  const [old, copy, successor] = [tunnel(), tunnel(), tunnel()];
+  await instances.enter(old, "old", "allow");
+  await instances.enter(copy, "copy", "allow");
+  instances.announced(old, "successor");
+  assert.equal(await instances.enter(successor, "successor", "allow"), true);
+  assert.deepEqual(await instances.unshare(), [copy], "both stay while one hands over to the other");
+  instances.left(old);
+  assert.deepEqual(await instances.unshare(), [copy]);
+});
