@@ -185,8 +185,12 @@ export class Supervisor {
   /** What is in flight may take its time: the broker ends the tunnel with its certificate. */
   #leave(tunnel: ConnectorTunnel): void {
     this.#leaving.add(tunnel);
-    void tunnel.ended.then(() => this.#leaving.delete(tunnel));
-    tunnel.drain(this.#stopping ? this.#options.drainMs ?? 0 : LONGEST_DRAIN_MS);
+    void tunnel.ended.then((reason) => {
+      this.#leaving.delete(tunnel);
+      this.#options.log.debug("tunnel left", reason === null ? {} : failureFields(reason));
+    });
+    if (this.#stopping) tunnel.stop(this.#options.drainMs ?? 0);
+    else tunnel.drain(LONGEST_DRAIN_MS);
   }
 
   /** Why the last dial failed or the last tunnel ended; null while all is well. */
@@ -199,7 +203,7 @@ export class Supervisor {
     this.#running = signal;
     const stop = () => {
       this.#stopping = true;
-      for (const tunnel of this.#leaving) tunnel.drain(this.#options.drainMs ?? 0);
+      for (const tunnel of this.#leaving) tunnel.stop(this.#options.drainMs ?? 0);
     };
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
@@ -231,7 +235,7 @@ export class Supervisor {
       .#options;
     this.#state = "dialling";
     let tunnel: ConnectorTunnel | null = null;
-    const stop = () => tunnel?.drain(this.#options.drainMs ?? 0);
+    const stop = () => tunnel?.stop(this.#options.drainMs ?? 0);
     try {
       const dialledWith = await target(signal);
       const dialled = await dial(dialledWith, stepMs, signal);

@@ -72,6 +72,8 @@ export class ConnectorTunnel implements LaneServerTunnel {
   #drainTimer: NodeJS.Timeout | null = null;
   /** `draining`: exchanges that have begun go on, no lane is opened any more. */
   #state: "greeting" | "ready" | "draining" | "closed" = "greeting";
+  /** The process is about to end. */
+  #isStopping = false;
   #finish: (reason: Error | null) => void = () => {};
   #welcome: Welcome | null = null;
   #exchanges = 0;
@@ -196,11 +198,13 @@ export class ConnectorTunnel implements LaneServerTunnel {
 
   laneIdle(): void {
     this.#supply.idled();
+    if (this.#isStopping) this.#forsake();
   }
 
   laneClosed(_server: LaneServer, error: Error | null, wasIdle: boolean): void {
     this.#supply.closed(wasIdle, error !== null);
     if (this.#state === "draining") this.#drained();
+    if (this.#isStopping) this.#forsake();
   }
 
   /** Tells the broker which process (instance id) is about to take over from this one. */
@@ -227,6 +231,18 @@ export class ConnectorTunnel implements LaneServerTunnel {
     this.#drainTimer = setTimeout(() => this.close(null), graceMs);
     this.#control.notice("drain", { graceMs });
     this.#drained();
+  }
+
+  /** As `drain`, where the process is about to end: what carries nothing and has fallen silent is not waited for. */
+  stop(graceMs: number): void {
+    this.#isStopping = true;
+    this.drain(graceMs);
+    this.#forsake();
+  }
+
+  /** There is no exchange to finish, and a broker that cannot be heard retires no lanes. */
+  #forsake(): void {
+    if (this.#pulse.isSilent && this.#supply.busy === 0) this.close(null);
   }
 
   #drained(): void {
@@ -294,6 +310,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
 
   #doubt(cause: "drain" | "silent", graceMs: number): void {
     if (this.#state === "ready") this.onDoubt(cause, graceMs);
+    else if (this.#isStopping) this.#forsake();
   }
 
   async #pollVersion(): Promise<void> {

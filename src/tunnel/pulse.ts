@@ -72,6 +72,11 @@ export class Pulse implements Disposable {
     return shortest === Number.POSITIVE_INFINITY ? FIRST_GUESS_MS : shortest;
   }
 
+  /** True while nothing has come for so long that it is doubted. */
+  get isSilent(): boolean {
+    return this.#doubted;
+  }
+
   /** All payload bytes received since the start. */
   get bytesReceived(): number {
     return this.#bytesReceived;

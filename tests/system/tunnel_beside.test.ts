@@ -20,6 +20,16 @@ test("beside a tunnel that has fallen silent the connector dials another one, an
   assert.equal(stage.relay.accepted, dialled + 1);
 });
 
+test("a connector that is stopped waits for no tunnel that has fallen silent and carries nothing", async () => {
+  await using stage = await TunnelStage.start({ connectorArgs: ["--log-level", "debug"] });
+  stage.relay.silence();
+  await stage.logged("tunnel moved");
+  await stage.connector.stop();
+  assert.equal(stage.connector.child.exit?.code, 0);
+  const left = await stage.logged("tunnel left");
+  assert.equal(left.code, undefined, "not by its time-out");
+});
+
 test("a process that stood still for less than the broker's patience keeps its tunnel, whatever its own clock says", async () => {
   await using stage = await TunnelStage.start({
     connectorArgs: ["--ping-interval-ms", "300", "--tunnel-timeout-ms", "1500"],
