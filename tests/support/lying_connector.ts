@@ -12,6 +12,12 @@ export class LyingConnector implements Disposable {
   answer: (lane: Lane, head: RequestHead) => void = () => {};
   /** Request body as its pieces came. */
   readonly pieces: string[] = [];
+  /** Takes request bodies; else what they may send at first is all that comes. */
+  takes = true;
+  /** Called with each piece of a request body. */
+  arrived: (bytes: Buffer) => void = () => {};
+  /** Called when the broker has aborted an exchange. */
+  aborted: (code: string) => void = () => {};
   /** Called when a request body has ended. */
   ended: () => void = () => {};
   readonly #flushes = new FlushQueue();
@@ -43,13 +49,14 @@ export class LyingConnector implements Disposable {
           response: () => {},
           data: (bytes) => {
             this.pieces.push(bytes.toString("latin1"));
-            lane.consumed(bytes.length);
+            if (this.takes) lane.consumed(bytes.length);
+            this.arrived(bytes);
           },
           end: (_trailers, unread) => {
             this.#budget.give(unread);
             this.ended();
           },
-          abort: () => {},
+          abort: ({ code }) => this.aborted(code),
           writable: () => {},
         });
         this.answer(lane, head);

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { http2User, request2 } from "../support/http2_user.ts";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
@@ -13,6 +13,7 @@ import { Wire } from "../support/wire.ts";
 
 const HOST = "cancel.example.test";
 const HASTY = "hasty.example.test";
+const NARROW = "narrow.example.test";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -28,6 +29,10 @@ before(async () => {
   await stage.publish("cancel", `http://${HOST}`, origin);
   await stage.publish("hasty", `http://${HASTY}`, origin, {
     timeouts: { connectMs: 1_000, responseHeadMs: 1_000, idleMs: 1_000 },
+  });
+  await stage.publish("narrow", `http://${NARROW}`, origin, {
+    maxConcurrent: 1,
+    timeouts: { responseHeadMs: 20_000 },
   });
   await stage.routed();
 });
@@ -178,6 +183,68 @@ for (const how of [constants.NGHTTP2_CANCEL, constants.NGHTTP2_NO_ERROR, "sessio
     assert.equal(req.complete, false);
   });
 }
+
+/** A connection without TLS or with, and how it is reset. */
+const CONNECTIONS: Record<string, () => Promise<{ wire: Wire; tcp: Socket }>> = {
+  async plain() {
+    const wire = await plain();
+    return { wire, tcp: wire.socket };
+  },
+  async TLS() {
+    const tcp = connect(stage.tlsPort, "127.0.0.1");
+    return { wire: await Wire.tls({ socket: tcp, servername: HOST, ca: stage.ca }), tcp };
+  },
+};
+
+for (const [kind, connection] of Object.entries(CONNECTIONS)) {
+  test(`HTTP/1.1, ${kind}: users who reset uploads that are out of credit are noticed`, async () => {
+    const users = await Promise.all(Array.from({ length: 3 }, connection));
+    const requests: IncomingMessage[] = [];
+    for (const { wire } of users) {
+      const arrived = reached();
+      wire.send(`POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: ${64 * MIB}\r\n\r\n`);
+      for (let i = 0; i < 32; i++) wire.send(Buffer.alloc(MIB, "u"));
+      requests.push((await arrived).req);
+    }
+    const closed = requests.map(closing);
+    const unsent = () =>
+      users.reduce((sum, { wire, tcp }) => sum + wire.socket.writableLength + tcp.writableLength, 0);
+    await stalled(unsent, moment);
+    for (const { tcp } of users) tcp.resetAndDestroy();
+    await stage.lanesIdle();
+    for (const req of requests) req.resume();
+    await Promise.all(closed);
+    assert.ok(requests.every((req) => !req.complete));
+    serve = (_req, res) => res.end("next");
+    const { wire } = await connection();
+    wire.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+    assert.equal((await wire.response()).body, "next");
+    wire.close();
+  });
+}
+
+test("HTTP/1.1: a user who resets an upload that waits for its turn gives up its place", async () => {
+  const arrived = reached();
+  const first = await plain();
+  first.send(`GET / HTTP/1.1\r\nHost: ${NARROW}\r\n\r\n`);
+  const { res } = await arrived;
+  const second = await plain();
+  second.send(`POST / HTTP/1.1\r\nHost: ${NARROW}\r\nContent-Length: ${8 * MIB}\r\n\r\n`);
+  second.send(Buffer.alloc(8 * MIB, "u"));
+  const cancelled = () => stage.metric('sallyport_errors_total{code="cancelled"}');
+  const before = await cancelled();
+  const inFlight = async (count: number) => {
+    while (await moment() !== count);
+  };
+  await inFlight(2);
+  second.socket.resetAndDestroy();
+  await inFlight(1);
+  assert.equal(await cancelled(), before + 1);
+  res.end();
+  assert.equal((await first.response()).status, 200);
+  first.close();
+  await stage.lanesIdle();
+});
 
 for (const framing of ["Transfer-Encoding: chunked", `Content-Length: ${64 * MIB}`]) {
   test(`HTTP/1.1: an upload (${framing}) that nobody reads ends with the backend's time for a head, user there or not`, async () => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { constants } from "node:http2";
 import { after, before, test } from "node:test";
 import type { ResponseHead } from "../../src/protocol/heads.ts";
+import { INITIAL_CREDIT } from "../../src/protocol/limits.ts";
 import { registerConnector } from "../../src/demo/processes.ts";
 import { foreignConnector } from "../support/foreign_connector.ts";
 import { http2User, request2 } from "../support/http2_user.ts";
@@ -290,3 +291,31 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
   const end = performance.now() + 4_000;
   while (!await holds()) if (performance.now() > end) throw new Error(`Not within 4 s: ${what}`);
 }
+
+test("HTTP/1.1: a user who ends in an upload that is out of credit is noticed when all of it was read", async () => {
+  using liar = await LyingConnector.start(liarState, 4);
+  liar.takes = false;
+  const port = { plain: stage.broker.listeners.plain.port, tls: stage.broker.listeners.public.port };
+  for (
+    const connect of [
+      () => Wire.plain(port.plain),
+      () => Wire.tls({ port: port.tls, servername: HOST, ca }),
+    ]
+  ) {
+    console.error("T0", performance.now());
+    const wire = await connect();
+    const { promise: outOfCredit, resolve: isOutOfCredit } = Promise.withResolvers<void>();
+    const { promise: aborted, resolve: abort } = Promise.withResolvers<string>();
+    let came = 0;
+    liar.arrived = ({ length }) => (came += length) === INITIAL_CREDIT && isOutOfCredit();
+    liar.aborted = abort;
+    wire.send(`POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 10000000\r\n\r\n`);
+    wire.send(Buffer.alloc(INITIAL_CREDIT + 40_000, "u"));
+    await outOfCredit;
+    wire.socket.end();
+    assert.equal(await aborted, "cancelled");
+    assert.equal(came, INITIAL_CREDIT);
+    wire.close();
+  }
+  await unharmed();
+});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { after, afterEach, before, test } from "node:test";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { peakRssBytes, resetPeakRss } from "../support/process_memory.ts";
@@ -180,6 +181,18 @@ test("close codes and reasons arrive, whoever closes; a side that vanishes is to
   other.client.terminate();
   assert.equal((await toldToo).code, 1006);
   await stage.lanesIdle();
+});
+
+test("a user who resets a connection whose backend does not read is noticed", async () => {
+  const { client, server } = await pair();
+  server.pause();
+  const sending = sendInParts(client, Buffer.alloc(100 * MEBIBYTE), MEBIBYTE / 8);
+  await untilStuck(sending, () => stage.metric("sallyport_exchanges_in_flight"));
+  (client as unknown as { _socket: Socket })._socket.resetAndDestroy();
+  await stage.lanesIdle();
+  const told = closing(server);
+  server.resume();
+  assert.equal((await told).code, 1006);
 });
 
 test("pings and pongs pass with what they carry, both ways", async () => {
