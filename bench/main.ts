@@ -8,7 +8,7 @@ import { Progress } from "./progress.ts";
 import type { RowResult } from "./row.ts";
 import { ROWS } from "./rows/index.ts";
 import { Stage } from "./stage/stage.ts";
-import { rowTable, verdict } from "./table.ts";
+import { rowTable, timeTaken, verdict } from "./table.ts";
 import { toolVersions } from "./tools.ts";
 
 /** A load average above which something else has a share in all figures. */
@@ -34,7 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
     );
   }
   const rows = await measure(options);
-  process.stdout.write(`${verdict(Object.values(rows))}\n`);
+  process.stdout.write(`${timeTaken(rows)}\n${verdict(Object.values(rows))}\n`);
   if (options.json !== null) {
     const { quick, rounds } = options;
     const all = { at: new Date().toISOString(), machine, load, quick, rounds, rows };
@@ -52,7 +52,9 @@ async function measure({ rows, quick, rounds }: BenchOptions): Promise<Record<st
     for (const [at, row] of rows.entries()) {
       progress.row(`[${at + 1}/${rows.length}] ${row.summary}`);
       const context = { stage, quick, rounds, progress: (text: string) => progress.step(text) };
+      const started = performance.now();
       results[row.name] = await row.run(context);
+      results[row.name].seconds = (performance.now() - started) / 1000;
       progress.clear();
       process.stdout.write(`${rowTable(results[row.name])}\n`);
     }

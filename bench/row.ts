@@ -30,6 +30,8 @@ export interface RowResult {
   bars: Bar[];
   /** What a reader must know to read it, e.g. that a quick run did less. */
   notes: string[];
+  /** How long all of it took, starting and warming up included; set by who runs it. */
+  seconds?: number;
 }
 
 /** What a row works with. */

@@ -18,6 +18,13 @@ export function verdict(rows: readonly RowResult[]): string {
   return missed.length === 0 ? passed : `${passed} Missed:\n${missed.map((what) => `  ${what}`).join("\n")}`;
 }
 
+/** What took how long, in the order of the rows. */
+export function timeTaken(rows: Readonly<Record<string, RowResult>>): string {
+  const each = Object.entries(rows).map(([name, { seconds = 0 }]) => `${name} ${seconds.toFixed(1)}`);
+  const all = Object.values(rows).reduce((sum, { seconds = 0 }) => sum + seconds, 0);
+  return `It took ${Math.round(all)} s: ${each.join(", ")}`;
+}
+
 /** A number with three or so digits that matter, thousands set apart. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return "-";

@@ -7,13 +7,15 @@ import { contenders, inTurns, productLine } from "./turns.ts";
 /** A row of large bodies. */
 interface BulkRow {
   name: string;
+  /** Rows of one kind are warmed up together. */
+  kind: "download" | "upload";
   summary: string;
   move(load: Load, origin: string, forMs: number): Promise<Moved>;
   /** Instead, for warming up: one body is enough. */
   warmUp?: BulkRow["move"];
 }
 
-function bulkRow({ name, summary, move, warmUp: warm = move }: BulkRow): Row {
+function bulkRow({ name, kind, summary, move, warmUp: warm = move }: BulkRow): Row {
   return {
     name,
     summary,
@@ -23,6 +25,7 @@ function bulkRow({ name, summary, move, warmUp: warm = move }: BulkRow): Row {
       const lines = await inTurns(
         context,
         name,
+        kind,
         await contenders(context, true),
         async ({ origin }, warmUp) => {
           const { bytes, ms } = await (warmUp ? warm(load, origin, 0) : move(load, origin, forMs));
@@ -46,6 +49,7 @@ const downloads = (clients: number) => (load: Load, origin: string, forMs: numbe
 /** One large download. */
 export const download: Row = bulkRow({
   name: "download",
+  kind: "download",
   summary: "100 MB download, one client",
   move: downloads(1),
 });
@@ -53,6 +57,7 @@ export const download: Row = bulkRow({
 /** Large downloads side by side. */
 export const downloads8: Row = bulkRow({
   name: "downloads",
+  kind: "download",
   summary: "100 MB download, eight clients at once",
   move: downloads(8),
   warmUp: downloads(1),
@@ -61,6 +66,7 @@ export const downloads8: Row = bulkRow({
 /** One large upload. */
 export const upload: Row = bulkRow({
   name: "upload",
+  kind: "upload",
   summary: "100 MB upload, one client",
   move: (load, origin, forMs) => load.upload({ url: `${origin}/upload`, bytes: LARGE_BYTES, forMs }),
 });

@@ -12,7 +12,7 @@ export const delay: Row = {
   name: "delay",
   summary: `${DELAY_MS} ms added each way between connector and broker`,
   async run({ stage, quick, rounds, progress }) {
-    const product = await stage.freshProduct({ delayMs: DELAY_MS, bytesPerSecond: 0 });
+    const product = await stage.ownProduct({ delayMs: DELAY_MS, bytesPerSecond: 0 }, quick);
     const { origin } = product;
     const load = await stage.load();
     const down: number[] = [];
@@ -21,7 +21,7 @@ export const delay: Row = {
     let short: number[] = [];
     try {
       progress("short requests");
-      short = await load.probe({ url: `${origin}/small`, everyMs: 20, forMs: quick ? 1_500 : 10_000 });
+      short = await load.probe({ url: `${origin}/small`, everyMs: 20, forMs: quick ? 1_000 : 10_000 });
       for (let round = 1; round <= rounds; round++) {
         progress(`round ${round} of ${rounds}, ${BURST} requests at once`);
         const times = await load.burst({ url: `${origin}/small`, clients: BURST });

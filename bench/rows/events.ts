@@ -9,7 +9,7 @@ import { startNodeHop } from "../stage/node_hop.ts";
 /** Pause between two events, in milliseconds: by then everybody is idle again. */
 const EVERY_MS = 20;
 const EVENTS = 300;
-const EVENTS_QUICK = 40;
+const EVENTS_QUICK = 30;
 const WARM_UP = 10;
 
 /** Server-sent events, one at a time: what is between adds to each. */

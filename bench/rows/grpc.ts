@@ -34,8 +34,7 @@ export const grpc: Row = {
         const { calls, ms, p50Ms, p99Ms } = await stage.callers.call<Called>("calls", options);
         return { work: calls, figures: { "calls/s": calls / ms * 1_000, "p50 ms": p50Ms, "p99 ms": p99Ms } };
       };
-      if (quick) { for (const each of all) await turn(each, true); }
-      const lines = await inTurns(context, grpc.name, all, turn);
+      const lines = await inTurns(context, grpc.name, "calls", all, turn);
       progress("grpc: cancelling calls");
       return {
         title: grpc.summary,

@@ -8,8 +8,8 @@ export const million: Row = {
   name: "million",
   summary: "1,000,000 requests: memory at the end against memory after the first tenth",
   async run({ stage, quick, progress }) {
-    const total = quick ? 30_000 : 1_000_000;
-    const product = await stage.youngProduct(quick);
+    const total = quick ? 15_000 : 1_000_000;
+    const product = await stage.ownProduct(null, quick);
     try {
       const rss = () => ({
         broker: rssMb(product.broker.child.pid),

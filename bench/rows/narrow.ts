@@ -10,7 +10,7 @@ export const narrow: Row = {
   name: "narrow",
   summary: "16 Mbit/s between connector and broker, filled by one download",
   async run({ stage, quick, progress }) {
-    const forMs = quick ? 4_000 : 180_000;
+    const forMs = quick ? 3_000 : 180_000;
     const product = await stage.freshProduct({ delayMs: 0, bytesPerSecond: BYTES_PER_SECOND });
     const load = await stage.load();
     const bulk = await stage.anotherLoad();

@@ -20,6 +20,7 @@ function requestsRow({ name, summary, path, clients, bars }: RequestsRow): Row {
       const lines = await inTurns(
         context,
         name,
+        "requests",
         await contenders(context, true),
         async ({ origin }, warmUp) => {
           const result = await wrk({ url: `${origin}${path}`, clients, seconds: warmUp ? 1 : seconds });

@@ -19,7 +19,7 @@ export const stalled: Row = {
   } ms round trip`,
   async run({ stage, quick, progress }) {
     const clients = quick ? CLIENTS_QUICK : CLIENTS;
-    const product = await stage.freshProduct({ delayMs: DELAY_MS, bytesPerSecond: 0 });
+    const product = await stage.ownProduct({ delayMs: DELAY_MS, bytesPerSecond: 0 }, quick);
     const { origin } = product;
     const load = await stage.load();
     const slow = await stage.anotherLoad();
@@ -51,7 +51,7 @@ export const stalled: Row = {
         });
         speeds.push(LARGE_BYTES / 1e3 / ms);
         progress("short requests beside them");
-        short.push(...await load.probe({ url: `${origin}/small`, everyMs: 20, forMs: 1_000 }));
+        short.push(...await load.probe({ url: `${origin}/small`, everyMs: 20, forMs: quick ? 500 : 1_000 }));
       } while (performance.now() < until);
       const lost = await slow.stopSlowReaders();
       product.check();

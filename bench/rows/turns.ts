@@ -30,18 +30,22 @@ export async function contenders({ stage }: RowContext, withNginx: boolean): Pro
   return [{ name: "nginx hop", origin: nginx.origin, processes: { hop: nginx.pid } }, ...both];
 }
 
-/** Lets each contender have its turn, A B C A B C ..., and gives the medians. The first, shorter turn only warms up. */
+/**
+ * Lets each contender have its turn, A B C A B C ..., and gives the medians. The first, shorter turn only warms up; in a
+ * quick run one is enough for all rows that do the same `kind` of work.
+ */
 export async function inTurns(
   context: RowContext,
   what: string,
+  kind: string,
   all: readonly Contender[],
   turn: (contender: Contender, warmUp: boolean) => Promise<Turn>,
 ): Promise<Line[]> {
   const taken = new Map(all.map(({ name }) => [name, [] as Taken[]]));
   for (const contender of all) {
-    // In a quick run once for all rows must do.
-    if (context.quick && context.stage.warm.has(contender.name)) continue;
-    context.stage.warm.add(contender.name);
+    const warm = `${kind}: ${contender.name}`;
+    if (context.quick && context.stage.warm.has(warm)) continue;
+    context.stage.warm.add(warm);
     context.progress(`${what}: warming up, ${contender.name}`);
     await turn(contender, true);
   }

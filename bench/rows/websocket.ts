@@ -49,9 +49,7 @@ export const websocket: Row = {
     };
     // Before the load: a heap that has grown for that would hide it.
     const note = await idleCost(context, app, processes);
-    // Whether another row has warmed them up says nothing of this path.
-    if (quick) { for (const contender of both) await turn(contender, true); }
-    const lines = await inTurns(context, websocket.name, both, turn);
+    const lines = await inTurns(context, websocket.name, "messages", both, turn);
     product.check();
     return {
       title: websocket.summary,

@@ -19,7 +19,7 @@ export interface Contender {
 
 /** All that a row may use; parts start when first asked for and stop together. */
 export class Stage implements AsyncDisposable {
-  /** Names of the contenders that some row has warmed up. */
+  /** Kinds of work and names of contenders that have been warmed up for it, e.g. `download: Node hop`. */
   readonly warm: Set<string> = new Set();
   #folder: string;
   #things: AsyncDisposableStack;
@@ -78,15 +78,15 @@ export class Stage implements AsyncDisposable {
 
   /** The product with nothing between its programs, shared by all rows. */
   product(): Promise<Product> {
-    return this.#once("product", () => this.freshProduct(null));
+    return this.#shared(null);
   }
 
   /**
-   * A product whose memory is looked at over its life, the caller's own to stop; a quick run, which cannot tell anyway,
-   * spares the time of starting one.
+   * A product of the row's own, the caller's to stop: what other rows have done has no share in what is seen of it. A
+   * quick run, whose figures are rough, spares the time of starting one: there rows with the same line share one.
    */
-  async youngProduct(quick: boolean): Promise<Product> {
-    return quick ? { ...await this.product(), stop: () => Promise.resolve() } : this.freshProduct(null);
+  async ownProduct(line: LinkOptions | null, quick: boolean): Promise<Product> {
+    return quick ? { ...await this.#shared(line), stop: () => Promise.resolve() } : this.freshProduct(line);
   }
 
   /** Another product, the caller's own to stop. */
@@ -97,6 +97,10 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#things.disposeAsync();
+  }
+
+  #shared(line: LinkOptions | null): Promise<Product> {
+    return this.#once(`product ${JSON.stringify(line)}`, () => this.freshProduct(line));
   }
 
   #once<T extends { stop(): Promise<void> }>(name: string, start: () => Promise<T>): Promise<T> {
