@@ -1,3 +1,4 @@
+import { SallyportError } from "./error.ts";
 import type { LogFields } from "./log.ts";
 
 /** Names of fields whose values are never written, whoever logs them; in lower case. */
@@ -26,12 +27,16 @@ export function maskText(text: string): string {
   return MASKED_TEXT.reduce((masked, pattern) => masked.replace(pattern, MASK), text);
 }
 
-/** Fields as plain values: secrets masked, errors with what matters of them, no cycles, no big integers, bounded depth. */
+/**
+ * Fields as plain values: secrets masked, errors with what matters of them, no cycles, no big integers, bounded depth.
+ * A stack is written only of what nobody foresaw: where an error of ours says what happened, its place in the code tells
+ * an administrator nothing, and a full disk would be filled by it.
+ */
 export function plainFields(fields: LogFields): LogFields {
   return plainValue(fields, 0) as LogFields;
 }
 
-function plainValue(value: unknown, depth: number): unknown {
+function plainValue(value: unknown, depth: number, foreseen = false): unknown {
   if (typeof value === "string") return maskText(value);
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "function" || typeof value === "symbol") return undefined;
@@ -39,11 +44,16 @@ function plainValue(value: unknown, depth: number): unknown {
   if (depth >= MAX_DEPTH) return "...";
   if (value instanceof Error) {
     const { name, message, stack, cause } = value;
-    const code = "code" in value ? { code: value.code } : {};
-    return plainValue(
-      { name, ...code, message, stack, ...(cause === undefined ? {} : { cause }) },
-      depth + 1,
-    );
+    const known = foreseen || value instanceof SallyportError;
+    const plain = {
+      name,
+      ...("code" in value ? { code: value.code } : {}),
+      message,
+      ...(known ? {} : { stack }),
+      ...(cause instanceof Error ? { cause: plainValue(cause, depth + 2, known) } : {}),
+      ...(cause === undefined || cause instanceof Error ? {} : { cause }),
+    };
+    return plainValue(plain, depth + 1);
   }
   if (Array.isArray(value)) return value.map((item) => plainValue(item, depth + 1));
   if ("toJSON" in value && typeof value.toJSON === "function") return plainValue(value.toJSON(), depth + 1);

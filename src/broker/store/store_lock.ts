@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "./errors.ts";
-import { toStoreError } from "./sqlite_error.ts";
+import { isLocked, toStoreError } from "./sqlite_error.ts";
 
 /** `shared`: works with the store. `exclusive`: replaces its file. */
 export type LockKind = "shared" | "exclusive";
@@ -8,7 +8,8 @@ export type LockKind = "shared" | "exclusive";
 /**
  * Takes the lock beside a store's file, which keeps users of the store and its replacement apart; undefined gives it
  * back. It is a lock of the operating system on the empty SQLite file `PATH.lock`, so it ends with its process,
- * however that ends. Throws `store_in_use` when the other kind is taken.
+ * however that ends. Throws `store_in_use` when the other kind is taken, and what `toStoreError` says of a full disk or
+ * a file that cannot be opened.
  */
 export function lockStore(path: string, kind: LockKind): Disposable {
   const database = openLockFile(`${path}.lock`);
@@ -17,8 +18,7 @@ export function lockStore(path: string, kind: LockKind): Disposable {
     database.exec(kind === "shared" ? "BEGIN; SELECT count(*) FROM sqlite_schema" : "BEGIN EXCLUSIVE");
   } catch (cause) {
     database.close();
-    const failure = toStoreError(cause);
-    if (failure.code !== "store_unavailable") throw failure;
+    if (!isLocked(cause)) throw toStoreError(cause);
     const state = kind === "shared" ? "it is being restored" : "a program is using it";
     throw new StoreError("store_in_use", `Cannot lock the store "${path}": ${state}`, {
       cause,

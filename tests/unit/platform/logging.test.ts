@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ByteWriter } from "../../../src/platform/byte_writer.ts";
+import { SallyportError } from "../../../src/platform/error.ts";
 import { LineSink } from "../../../src/platform/line_sink.ts";
 import type { SessionRecord } from "../../../src/platform/log.ts";
 import { createLogging, type LoggingOptions } from "../../../src/platform/logging.ts";
@@ -80,6 +81,22 @@ test("log: errors keep name, code, message and cause", async () => {
   const error = (await records())[0]?.error as Record<string, unknown>;
   assert.equal(error.name, "TypeError");
   assert.equal((error.cause as Record<string, unknown>).code, "ECONNREFUSED");
+});
+
+test("log: a stack is written of an error that nobody foresaw, not of one of ours or what caused it", async () => {
+  const { log, records } = logging();
+  const cause = new Error("disk full");
+  log.error("ours", { error: new SallyportError("store_unavailable", "Cannot write", { cause }) });
+  log.error("theirs", { error: new TypeError("oops", { cause }) });
+  const [ours, theirs] = (await records()).map(({ error }) => error as Record<string, unknown>);
+  assert.deepEqual(ours, {
+    name: "SallyportError",
+    code: "store_unavailable",
+    message: "Cannot write",
+    cause: { name: "Error", message: "disk full" },
+  });
+  assert.match(String(theirs!.stack), /TypeError: oops/);
+  assert.match(String((theirs!.cause as Record<string, unknown>).stack), /disk full/);
 });
 
 test("log: nothing that is logged makes it throw or costs the message", async () => {
