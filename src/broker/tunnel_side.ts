@@ -50,7 +50,11 @@ export function createTunnelSide(
       log,
       store: remembered,
       times: { pingIntervalMs: config.pingIntervalMs, timeoutMs: config.tunnelTimeoutMs },
-      probeTimes: DEFAULT_PROBE_TIMES,
+      probeTimes: {
+        ...DEFAULT_PROBE_TIMES,
+        intervalMs: config.probeIntervalMs,
+        timeoutMs: config.probeTimeoutMs,
+      },
       maxLanes: config.maxLanesPerTunnel,
       nodeId: randomUUID(),
       softwareVersion: VERSION,

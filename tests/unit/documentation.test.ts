@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { withConfigurationTables } from "../../docs/generate.ts";
 import { BROKER_CONFIGURATION } from "../../src/broker/config.ts";
 import { CONNECTOR_CONFIGURATION } from "../../src/connector/config.ts";
 import { describeConfiguration, loadConfiguration } from "../../src/platform/configuration.ts";
 import { VERSION } from "../../src/platform/version.ts";
 
-const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 
 test("version: VERSION is that of package.json and heads the change log", () => {
   assert.equal(VERSION, JSON.parse(read("package.json")).version);
@@ -41,4 +44,15 @@ test("configuration: the broker tolerates every variable of the connector, so th
   const missing = describeConfiguration(CONNECTOR_CONFIGURATION).map(({ variable }) => variable)
     .concat(CONNECTOR_CONFIGURATION.otherVariables).filter((variable) => !known.has(variable));
   assert.deepEqual(missing, []);
+});
+
+test("configuration: every setting is read by the program that has it", () => {
+  const programs = [["broker", BROKER_CONFIGURATION], ["connector", CONNECTOR_CONFIGURATION]] as const;
+  for (const [program, spec] of programs) {
+    const sources = globSync(`src/${program}/**/*.ts`, { cwd: ROOT }).filter((path) =>
+      path !== `src/${program}/config.ts`
+    ).map(read).join("\n");
+    const unread = Object.keys(spec.keys).filter((key) => !new RegExp(`\\b${key}\\b`).test(sources));
+    assert.deepEqual(unread, [], program);
+  }
 });
