@@ -12,9 +12,18 @@ export interface Answer {
   json: unknown;
   /** Without a final line end. */
   text: string;
+  /**
+   * What people are told before and after `text`, on standard error: where `text` is something to be kept, such as a
+   * token, it alone goes into a file or a pipe.
+   */
+  around?: { before: string; after: string };
 }
 
 /** Prints an answer in the way that was asked for. */
 export function printAnswer(context: CliContext, answer: Answer, json: boolean): void {
-  context.write(`${json ? JSON.stringify(answer.json, null, 2) : answer.text}\n`);
+  if (json) return context.write(`${JSON.stringify(answer.json, null, 2)}\n`);
+  const { text, around } = answer;
+  if (around !== undefined) context.warn(`${around.before}\n`);
+  context.write(`${text}\n`);
+  if (around !== undefined) context.warn(`${around.after}\n`);
 }

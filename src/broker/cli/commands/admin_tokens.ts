@@ -14,11 +14,14 @@ export function addAdminTokenCommands(program: Command, context: CliContext): vo
     example: "sallyport-broker admin-token create alice",
   }, async (client, _options, name) => {
     const made = await client.post<NewAdminTokenAnswer>("admin-tokens", { name });
-    const next =
-      "Next: keep it in a file that only its owner can read, and name that with --admin-token-file.";
     return {
       json: made,
-      text: `Created admin token ${made.id}. It is shown only now:\n\n${made.token}\n\n${next}`,
+      text: made.token,
+      around: {
+        before: `Created admin token ${made.id}. It is shown only now:\n`,
+        after:
+          "\nNext: keep it in a file that only its owner can read, and name that with --admin-token-file.",
+      },
     };
   });
 

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { addCommand, addLocation } from "../command.ts";
 import { localConfiguration, type LocationOptions } from "../configuration.ts";
 import { type CliContext, printAnswer } from "../context.ts";
+import { quote } from "./groups.ts";
 
 interface Options extends LocationOptions {
   to?: string;
@@ -29,7 +30,7 @@ export function addBackupCommands(program: Command, context: CliContext): void {
       await backupDataFolder(dataDir, folder);
       const text =
         `Backed up "${dataDir}" to "${folder}".\nIt holds the CA's keys: keep it as safe as the broker. ` +
-        `Back from it: sallyport-broker restore ${folder}`;
+        `Back from it: sallyport-broker restore ${quote(folder)}${where(location)}`;
       printAnswer(context, { json: { backup: folder }, text }, json ?? false);
     });
 
@@ -48,8 +49,14 @@ export function addBackupCommands(program: Command, context: CliContext): void {
         `Restored "${dataDir}" from "${folder}".`,
         ...kept.map((path) => `What was there before is in "${path}".`),
         "What was revoked or deleted since the backup is back: look at token list and connector list.",
-        "Next: sallyport-broker run",
+        `Next: sallyport-broker run${where(location)}`,
       ];
       printAnswer(context, { json: { restored: dataDir, ...result }, text: text.join("\n") }, json ?? false);
     });
+}
+
+/** The flags that led here, for the command that comes next. */
+function where({ config, dataDir }: LocationOptions): string {
+  return (config === undefined ? "" : ` --config ${quote(config)}`) +
+    (dataDir === undefined ? "" : ` --data-dir ${quote(dataDir)}`);
 }

@@ -23,7 +23,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
   addClientCommand<CreateOptions>(token, context, {
     usage: "create",
     about: "create an enrolment token; it is shown once",
-    example: "sallyport-broker token create --group Berlin --uses 2 --ttl 24h",
+    example: "sallyport-broker token create --group Berlin --uses 2 --ttl 24h > token.txt",
   }, async (client, { group, uses, ttl, description, machineName, network, connector }) => {
     const bound = connector === undefined ? undefined : await findConnector(client, connector);
     const made = await client.post<NewEnrolmentTokenAnswer>("enrolment-tokens", {
@@ -35,18 +35,16 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       networks: network,
       connectorId: bound?.id,
     });
-    const text = [
-      `Created enrolment token ${made.id}: ${made.maxUses} use(s), until ${
-        when(made.expiresAt)
-      }. It is shown only now:`,
+    const before = `Created enrolment token ${made.id}: ${made.maxUses} use(s), until ${
+      when(made.expiresAt)
+    }. It is shown only now:\n`;
+    const after = [
       "",
-      made.token,
-      "",
-      "Next, on the connector's host (paste the token, then Enter and Ctrl-D):",
+      "Next, on the connector's host (paste the token, then Enter and Ctrl-D; or keep it in a file):",
       `  sallyport-connector register --token-file -${bound === undefined ? "" : " --force"}`,
       "  sallyport-connector run",
-    ];
-    return { json: made, text: text.join("\n") };
+    ].join("\n");
+    return { json: made, text: made.token, around: { before, after } };
   })
     .option("--group <group>", "group that the connector joins (default: Default)")
     .option("--uses <number>", "how many connectors may use it (default: 1)", wholeNumber("--uses"))
