@@ -217,6 +217,19 @@ attack("idle connections", ["idle"], 40, async () => {
   });
 });
 
+attack("responses that nobody reads, on connections that stay", ["idle"], 20, async () => {
+  const sockets = await many(20, () => dial(stage.plainPort));
+  for (const socket of sockets) {
+    socket.pause();
+    socket.write(`GET /large HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+  }
+  const counted = await ended("idle");
+  // What was written is the kernel's: no exchange waits for it.
+  await stage.lanesIdle();
+  while (await ended("idle") < counted + 20);
+  for (const socket of sockets) socket.destroy();
+});
+
 attack("heads that are too large", ["head_too_large"], 10, async () => {
   await many(10, async () => {
     const socket = await dial(stage.plainPort);
