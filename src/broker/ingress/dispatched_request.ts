@@ -20,8 +20,10 @@ const TOO_LARGE: Abort = { code: "too_large", begun: true };
 const TOO_LONG: Abort = { code: "exchange_timeout", begun: true };
 const STALLED: Abort = { code: "stalled", begun: true };
 const LOST_CODE = "tunnel_lost";
-/** Until a lost tunnel is no longer there to be chosen, in milliseconds. */
-const TEARDOWN_MS = 100;
+/** The connector does not know the app, which may belong to another group by now. */
+const UNKNOWN_CODE = "app_unknown";
+/** Until a lost tunnel is no longer there to be chosen, and a change has come to where it matters, in milliseconds. */
+const SETTLE_MS = 100;
 /** The response is whole, and nobody wants the rest of the request. */
 export const NOT_WANTED: Abort = { code: "response_complete", begun: true };
 
@@ -265,7 +267,7 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
     // A stuck tunnel has left already: another one of the same connector is as good as any.
     const isElsewhere = reason === STALLED
       ? lanes.hasAny(this)
-      : reason.code === LOST_CODE || lanes.hasOther(this);
+      : reason.code === LOST_CODE || reason.code === UNKNOWN_CODE || lanes.hasOther(this);
     return isElsewhere && retries.spend();
   }
 
@@ -274,11 +276,21 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
     this.state = "waiting";
     this.context.counters.retries += 1;
     const again = (): void => {
-      if (this.state === "waiting") this.context.lanes.acquire(this);
+      if (this.state !== "waiting") return;
+      this.#followApp();
+      this.context.lanes.acquire(this);
     };
+    this.#followApp();
     // A tunnel that is lost loses its lanes one by one: until all are gone it may be chosen again, and again in vain.
     if (this.context.lanes.hasOther(this)) setImmediate(again);
-    else setTimeout(again, TEARDOWN_MS);
+    else setTimeout(again, SETTLE_MS);
+  }
+
+  /** The app may have been moved to another group since the request came. */
+  #followApp(): void {
+    const { spread, appId } = this.target;
+    const current = this.context.router.current().spreadOf(appId);
+    if (current !== undefined && current.groupId !== spread.groupId) this.target.spread = current;
   }
 
   /** More of the body has come while the request waits to be sent again. False: no more, please. */

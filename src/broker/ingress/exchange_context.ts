@@ -13,6 +13,7 @@ import type { PausedUsers } from "./paused_users.ts";
 import type { ViaNames } from "./request_marks.ts";
 import type { ResponseRules } from "./response/response_rules.ts";
 import type { RetryBudget } from "./retry_budget.ts";
+import type { Router } from "./router.ts";
 
 /** What every exchange of the ingress shares. */
 export interface ExchangeContext {
@@ -30,6 +31,7 @@ export interface ExchangeContext {
   pausedUsers: PausedUsers;
   via: ViaNames;
   retries: RetryBudget;
+  router: Pick<Router, "current">;
 }
 
 /** Makes a whole error response: `headers` are names and values in turn. */

@@ -1,4 +1,5 @@
 import type { App } from "../model.ts";
+import type { Spread } from "../registry/spread.ts";
 import { type Route, routeOf, type RouteProblem } from "./route.ts";
 
 /** Which app a request belongs to. Immutable: a change of the configuration makes another one. */
@@ -15,6 +16,8 @@ export interface RouteTable {
    * Undefined when there is none, and when an encoded slash or backslash makes it unclear which app it is.
    */
   match(host: string, port: number | undefined, path: string): Route | undefined;
+  /** How the exchanges of an app are spread, as of one of its routes; undefined where it has none. */
+  spreadOf(appId: string): Spread | undefined;
 }
 
 /** The routes of one host (and port), by prefix. */
@@ -28,6 +31,7 @@ interface HostRoutes {
 export function buildRoutes(apps: Iterable<App>): RouteTable {
   const hosts = new Map<string, HostRoutes>();
   const problems: RouteProblem[] = [];
+  const spreads = new Map<string, Spread>();
   let withPort = false;
   let size = 0;
   const enabled = [...apps].filter((app) => app.enabled).sort((a, b) => a.id < b.id ? -1 : 1);
@@ -38,6 +42,7 @@ export function buildRoutes(apps: Iterable<App>): RouteTable {
       else if (!add(hosts, route)) problems.push({ appId: app.id, url, reason: "another app has this URL" });
       else {
         size++;
+        spreads.set(app.id, route.spread);
         if (route.port !== undefined) withPort = true;
       }
     }
@@ -52,6 +57,7 @@ export function buildRoutes(apps: Iterable<App>): RouteTable {
   return {
     size,
     problems,
+    spreadOf: (appId) => spreads.get(appId),
     match(host, port, path) {
       const route = find(host, port, path);
       if (route === undefined || !path.includes("%") || !SEPARATOR.test(path)) return route;

@@ -234,3 +234,13 @@ test("10,000 apps on one host and on many are found", () => {
   assert.equal(find(table, "one.test", "/app9999/x"), "app9999");
   assert.equal(find(table, "h5000.many.test", "/app1"), "app5000");
 });
+
+test("routes: how an app is spread is known by its id, as long as it has a route", () => {
+  const apps = [
+    appRecord({ id: "one", externalUrls: ["https://a.test/", "https://b.test/"], groupId: "g" }),
+    appRecord({ id: "off", externalUrls: ["https://c.test/"], enabled: false }),
+  ];
+  const routes = buildRoutes(apps);
+  assert.equal(routes.spreadOf("one")?.groupId, "g");
+  assert.equal(routes.spreadOf("off"), undefined);
+});
