@@ -23,6 +23,8 @@ import type { PlainOptions } from "./listener/plain.ts";
 import { createPublicTls, type PublicTls } from "./listener/public_tls.ts";
 import type { DataPlaneCounters } from "./metrics/counters.ts";
 import type { EndCause } from "./metrics/end_causes.ts";
+import type { App } from "./model.ts";
+import { endsTls, NO_CERTIFICATE, servesNobody, UncoveredHosts } from "./no_certificate.ts";
 import { serveOwnCertificate } from "./own_certificate.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { Store } from "./store/port.ts";
@@ -60,10 +62,15 @@ export async function createUserSide(
 ): Promise<UserSide> {
   await using stack = new AsyncDisposableStack();
   const { log } = logging;
-  const router = stack.use(await createRouter({ store, log }));
   const certificates = stack.use(
     await createCertificates({ files: config.certificates, minVersion: config.tlsMinVersion, log }),
   );
+  if (servesNobody(config)) log.warn(NO_CERTIFICATE);
+  const uncovered = new UncoveredHosts((host) => certificates.contextFor(host) !== undefined);
+  const onRead = (apps: readonly App[]): void => {
+    for (const facts of uncovered.take(apps)) log.warn("No certificate for the host of an app", facts);
+  };
+  const router = stack.use(await createRouter({ store, log, ...(endsTls(config) ? { onRead } : {}) }));
   stack.defer(serveOwnCertificate(ca, certificates, config.enrolName));
 
   const enrolment = createEnrolmentApp({

@@ -266,6 +266,14 @@ test("broker CLI: wrong usage ends with 2, a failure with 1, and says its code",
   assert.deepEqual([configuration.code, configuration.json.error.code], [2, "configuration_value_invalid"]);
   const checked = await brokerCli(["config", "check", "--ping-interval-ms", "200", "--json"]);
   assert.deepEqual([checked.code, checked.json.values.pingIntervalMs], [0, 200]);
+  assert.match(checked.json.warnings[0], /^No public certificate/);
+  const certificates = JSON.stringify([{
+    hosts: ["a.test"],
+    certFile: "nowhere.pem",
+    keyFile: "nowhere.key",
+  }]);
+  const unread = await brokerCli(["config", "check", "--certificates", certificates, "--json"]);
+  assert.deepEqual([unread.code, unread.json.error.code], [2, "public_certificate_unreadable"]);
 });
 
 test("broker CLI: address and token may be missing, wrong or dead", async () => {

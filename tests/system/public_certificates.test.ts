@@ -192,6 +192,8 @@ test("a pair that cannot be used at the start is an error with a code", async ()
   const cases = [
     [mixed, "public_certificate_invalid"],
     [missing, "public_certificate_unreadable"],
+    [{ ...good, certFile: good.keyFile }, "public_certificate_invalid"],
+    [{ ...good, keyFile: good.certFile }, "public_certificate_invalid"],
     [{ ...good, hosts: ["a b"] }, "public_certificate_host_invalid"],
     [{ ...good, hosts: ["*.*.test"] }, "public_certificate_host_invalid"],
     [{ ...good, hosts: ["a.test:443"] }, "public_certificate_host_invalid"],
@@ -199,4 +201,13 @@ test("a pair that cannot be used at the start is an error with a code", async ()
   for (const [files, code] of cases) {
     await assert.rejects(createCertificates({ files: [files], log: silentLog }), { code });
   }
+});
+
+test("a pair that is for other hosts than it is configured for is said to be", async () => {
+  const one = await filesOf("other-host", first, ["A.app.test", "b.app.test", "*.app.test"]);
+  const all = await filesOf("any-host", wild, ["b.app.test", "*.app.test", "*.other.test", "app.test"]);
+  const told: unknown[] = [];
+  const log: Log = { ...silentLog, warn: (_message, fields) => told.push(fields?.host) };
+  using _certificates = await createCertificates({ files: [one, all], log });
+  assert.deepEqual(told, ["b.app.test", "*.app.test", "*.other.test", "app.test"]);
 });

@@ -49,7 +49,8 @@ export async function createCertificates(options: CertificatesOptions): Promise<
   const pairs: CertificatePair[] = await Promise.all(
     files.map(({ certFile, keyFile }) => readPair(certFile, keyFile, minVersion)),
   );
-  for (const [index, pair] of pairs.entries()) noteExpiry(log, files[index]!.certFile, pair);
+  const note = (index: number) => noteFaults(log, files[index]!.certFile, pairs[index]!, hosts[index]!);
+  for (const index of pairs.keys()) note(index);
   const fallbackHost = options.fallbackHost === undefined
     ? undefined
     : canonicalPattern(options.fallbackHost);
@@ -77,7 +78,7 @@ export async function createCertificates(options: CertificatesOptions): Promise<
           fingerprint: fresh.fingerprint,
           notAfter: fresh.notAfter,
         });
-        noteExpiry(log, certFile, fresh);
+        note(index);
       } catch (error) {
         if (!(error instanceof CertificateError)) throw error;
         log.error("Certificate not replaced", { code: error.code, error: error.message, ...error.details });
@@ -128,8 +129,13 @@ export async function createCertificates(options: CertificatesOptions): Promise<
   };
 }
 
-function noteExpiry(log: Log, certFile: string, { notAfter }: CertificatePair): void {
+/** What is no reason to refuse a pair, but will be one for browsers. */
+function noteFaults(log: Log, certFile: string, pair: CertificatePair, hosts: readonly string[]): void {
+  const { notAfter } = pair;
   if (notAfter.getTime() <= Date.now()) log.warn("Certificate has expired", { certFile, notAfter });
+  for (const host of hosts) {
+    if (!pair.covers(host)) log.warn("Certificate is not for this host", { certFile, host });
+  }
 }
 
 /** A host or `*.host` as it is looked up. Throws `CertificateError` `public_certificate_host_invalid`. */

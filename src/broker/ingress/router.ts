@@ -22,6 +22,8 @@ export interface RouterOptions {
   readonly log: Log;
   /** Time until another try after the store could not be read. */
   readonly retryMs?: number;
+  /** Told of the apps that were read: all at the start, then those of the groups that changed. */
+  readonly onRead?: (apps: readonly App[]) => void;
 }
 
 const PAGE = 1_000;
@@ -32,7 +34,9 @@ const REST_PER_BUSY = 4;
  * Loads all apps and follows the store's changes, group by group. The first change after a quiet time is taken up at
  * once; a burst of them is taken up together. While the store cannot be read the last good table stays.
  */
-export async function createRouter({ store, log, retryMs = 1_000 }: RouterOptions): Promise<Router> {
+export async function createRouter(
+  { store, log, retryMs = 1_000, onRead = () => {} }: RouterOptions,
+): Promise<Router> {
   let appsByGroup = new Map<string, App[]>();
   let table = buildRoutes([]);
   let changed = new Set<string>();
@@ -68,6 +72,7 @@ export async function createRouter({ store, log, retryMs = 1_000 }: RouterOption
       if (closed) return;
       appsByGroup = fresh;
       rebuild();
+      for (const groupId of groups) onRead(fresh.get(groupId)!);
       restUntil = performance.now() + REST_PER_BUSY * (performance.now() - started);
     } catch (error) {
       for (const groupId of groups) changed.add(groupId);
@@ -111,6 +116,7 @@ export async function createRouter({ store, log, retryMs = 1_000 }: RouterOption
     throw error;
   }
   rebuild();
+  for (const apps of appsByGroup.values()) onRead(apps);
   running = false;
   schedule();
 
