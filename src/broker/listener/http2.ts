@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import type { EndCause } from "../metrics/end_causes.ts";
 import { ControlFrames } from "./control_frames.ts";
+import { Farewell } from "./farewell.ts";
 import type { IngressHandlers, IngressLimits } from "./handlers.ts";
 
 /** An HTTP/2 server that listens nowhere: TLS connections whose ALPN is `h2` come with `emit("connection", socket)`. */
@@ -10,9 +11,12 @@ export interface Http2 {
   readonly server: Http2Server;
   /** Sessions open now. */
   readonly sessions: ReadonlySet<ServerHttp2Session>;
-  /** Tells clients to go away, lets open streams end for `graceMs`, then destroys what is left. */
+  /** Tells each client to go away at a moment that loses no request, lets open streams end, and destroys the rest after `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
+
+/** How often sessions are looked at that are to leave, milliseconds. */
+const FAREWELL_CHECK_MS = 50;
 
 /** Pseudo headers of an extended CONNECT: `:method`, `:protocol`, `:scheme`, `:authority`, `:path`. */
 const PSEUDO_HEADERS = 5;
@@ -82,11 +86,16 @@ export function createHttp2(handlers: IngressHandlers, limits: IngressLimits): H
     },
   });
   const sessions = new Set<ServerHttp2Session>();
-  let closing = false;
+  const farewells = new Map<ServerHttp2Session, Farewell>();
+  /** The grace of the end, milliseconds, once that has begun. */
+  let endsWithin: number | undefined;
 
   server.on("session", (session) => {
     sessions.add(session);
-    session.once("close", () => sessions.delete(session));
+    session.once("close", () => {
+      sessions.delete(session);
+      farewells.delete(session);
+    });
     watch(session, limits);
     session.setLocalWindowSize(limits.connectionWindowBytes);
     // Silent for long: GOAWAY, so that an idle connection ends, while a stream that is silent for a reason (server-sent
@@ -95,7 +104,8 @@ export function createHttp2(handlers: IngressHandlers, limits: IngressLimits): H
       if (!session.closed) limits.onEnded("idle");
       session.close();
     });
-    if (closing) session.close();
+    // It may bring its first request along.
+    if (endsWithin !== undefined) farewells.set(session, new Farewell(session, endsWithin));
   });
   server.on("sessionError", () => {});
   // Declared for streams of either side; those of a server are ServerHttp2Streams.
@@ -105,15 +115,23 @@ export function createHttp2(handlers: IngressHandlers, limits: IngressLimits): H
     server,
     sessions,
     async close(graceMs) {
-      closing = true;
-      const gone = [...sessions].map((session) => new Promise((resolve) => session.once("close", resolve)));
-      if (graceMs === 0) { for (const session of sessions) session.destroy(); }
-      else for (const session of sessions) session.close();
-      const timer = setTimeout(() => {
+      endsWithin = graceMs;
+      const destroyAll = () => {
         for (const session of sessions) session.destroy();
-      }, graceMs);
-      await Promise.all(gone);
+      };
+      const timer = setTimeout(destroyAll, graceMs);
+      if (graceMs === 0) destroyAll();
+      for (const session of sessions) farewells.set(session, new Farewell(session, graceMs));
+      const checks = setInterval(() => {
+        for (const farewell of farewells.values()) farewell.check();
+      }, FAREWELL_CHECK_MS);
+      while (sessions.size > 0) await Promise.all([...sessions].map(closed));
+      clearInterval(checks);
       clearTimeout(timer);
     },
   };
+}
+
+function closed(session: ServerHttp2Session): Promise<void> {
+  return new Promise((resolve) => session.once("close", () => resolve()));
 }

@@ -46,6 +46,7 @@ export class Tunnels implements Disposable {
   readonly #instances: Instances<BrokerTunnel>;
   readonly #stopListening: () => void;
   readonly #healthTimer: NodeJS.Timeout;
+  #isDraining = false;
 
   constructor(deps: TunnelsDeps) {
     this.#deps = deps;
@@ -53,7 +54,11 @@ export class Tunnels implements Disposable {
     this.#stopListening = deps.store.onChange((change) => this.#changed(change));
     this.#healthTimer = setInterval(() => {
       const now = performance.now();
-      for (const tunnel of this.all()) tunnel.checkHealth(now);
+      for (const tunnel of this.all()) {
+        tunnel.checkHealth(now);
+        // Users' connections end one after the other: until then they may begin more.
+        if (this.#isDraining) tunnel.drainExchanges();
+      }
     }, HEALTH_CHECK_MS);
   }
 
@@ -104,6 +109,7 @@ export class Tunnels implements Disposable {
 
   /** Tells every connector that this node is about to stop. */
   announceDrain(graceMs: number): void {
+    this.#isDraining = true;
     for (const tunnel of this.all()) {
       tunnel.control.notice("drain", { graceMs });
       tunnel.drainExchanges();

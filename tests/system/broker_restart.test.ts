@@ -1,0 +1,89 @@
+/** A broker that is restarted on inherited sockets, and users of HTTP/2 who never send anything twice. */
+import assert from "node:assert/strict";
+import { type ClientHttp2Session, connect } from "node:http2";
+import { test } from "node:test";
+import { FaultStage } from "../faults/fault_stage.ts";
+import type { Http2Target } from "../faults/http2_shots.ts";
+
+const USERS = 3;
+const WORKERS = 6;
+
+/** Asks again as soon as it is answered, several times at once, in one session until told to go; counts. */
+class SteadyUser {
+  readonly #target: Http2Target;
+  readonly #sessions = new Set<ClientHttp2Session>();
+  #current: ClientHttp2Session | null = null;
+  #stopped = false;
+  readonly failures: string[] = [];
+  answers = 0;
+  /** Resolves when the session of now was told to go. */
+  told: Promise<void> = Promise.resolve();
+
+  constructor(target: Http2Target) {
+    this.#target = target;
+  }
+
+  /** Goes on until `stop`. */
+  async run(): Promise<void> {
+    await Promise.all(Array.from({ length: WORKERS }, async () => {
+      while (!this.#stopped) await this.#once();
+    }));
+    this.#current = null;
+    for (const session of this.#sessions) session.destroy();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #once(): Promise<void> {
+    let status = 0;
+    const stream = this.#session().request({ ":path": "/", ":authority": this.#target.host });
+    stream.on("response", (headers) => status = Number(headers[":status"]));
+    stream.on("error", (error) => this.failures.push(error.message));
+    stream.resume();
+    await new Promise<void>((resolve) => stream.once("close", resolve));
+    if (status === 200 && stream.rstCode === 0) this.answers += 1;
+    else this.failures.push(`status ${status}, code ${stream.rstCode}`);
+  }
+
+  #session(): ClientHttp2Session {
+    if (this.#current !== null) return this.#current;
+    const { port, host, ca } = this.#target;
+    const session = connect(`https://127.0.0.1:${port}`, { servername: host, ca });
+    this.#sessions.add(session);
+    session.on("error", (error) => this.failures.push(error.message));
+    this.told = new Promise((resolve) =>
+      session.once("goaway", () => {
+        this.#current = null;
+        resolve();
+      })
+    );
+    session.once("close", () => {
+      this.#sessions.delete(session);
+      if (this.#current !== session) return;
+      this.failures.push("a session closed untold");
+      this.#current = null;
+    });
+    return this.#current = session;
+  }
+}
+
+test("a broker that is restarted on inherited sockets loses no request of HTTP/2 users who never retry", async () => {
+  await using stage = await FaultStage.start({ connectors: 1, ownSockets: true });
+  const users = Array.from({ length: USERS }, () => new SteadyUser(stage.http2));
+  const runs = users.map((user) => user.run());
+  for (let restart = 0; restart < 2; restart++) {
+    const told = users.map((user) => user.told);
+    await stage.replaceBroker();
+    await Promise.all(told);
+  }
+  const answered = users.map(({ answers }) => answers);
+  const { promise: goneOn, resolve } = Promise.withResolvers<void>();
+  const watch = setInterval(() => users.every((user, i) => user.answers > answered[i]!) && resolve(), 10);
+  await goneOn;
+  clearInterval(watch);
+  for (const user of users) user.stop();
+  await Promise.all(runs);
+  assert.deepEqual(users.flatMap(({ failures }) => failures), []);
+});
