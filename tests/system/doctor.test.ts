@@ -59,6 +59,12 @@ test("doctor: all in order with a running connector; then each thing that is wro
   );
   const good = `http://127.0.0.1:${backend.port}`;
   await broker.admin.publish({ name: "good", externalUrl: "https://good.example/", internalUrl: `${good}/` });
+  // Another app of the same backend: that is tried once.
+  await broker.admin.publish({
+    name: "again",
+    externalUrl: "https://again.example/",
+    internalUrl: `${good}/`,
+  });
   const connector = await addConnector(broker, folder, "state", { runtime: connectorRuntime() });
   stateDir = connector.stateDir;
   try {
@@ -88,7 +94,7 @@ test("doctor: all in order with a running connector; then each thing that is wro
     });
     for (let pulled = false; !pulled;) {
       const status = await connectorCli(["status", "--state-dir", stateDir, "--json"]);
-      pulled = JSON.parse(status.stdout).apps === 2;
+      pulled = JSON.parse(status.stdout).apps === 3;
     }
     const bad = await doctor([]);
     assert.deepEqual([bad.code, bad.error, bad.ok], [1, "checks_failed", false]);

@@ -177,6 +177,8 @@ test("register: a fingerprint told by another way has to be the token's", async 
   const wrong = await connectorCli([...args, "ab".repeat(32)], { input: token });
   assert.deepEqual([wrong.code, wrong.error], [1, "ca_fingerprint_mismatch"], wrong.stderr);
   assert.equal(wrong.details.step, "token");
+  const short = await connectorCli([...args, "abcd"], { input: token });
+  assert.deepEqual([short.code, short.error], [1, "ca_fingerprint_mismatch"], short.stderr);
   assert.equal(await uses("fingerprint"), 0);
   assert.equal((await connectorCli([...args, broker.caFingerprint], { input: token })).code, 0);
 });

@@ -199,7 +199,7 @@ function checkUsesLeft({ id, uses, max_uses }: EnrolmentTokenTable): void {
   if (uses < max_uses) return;
   throw new TokenRefusedError(
     "token_used",
-    `Cannot enrol: token "${id}" has been used ${uses} times already`,
+    `Cannot enrol: token "${id}" is used up (${uses} of ${uses}); make another: sallyport-broker token create`,
     id,
   );
 }

@@ -20,7 +20,7 @@ export function createOutput(
     failure: (error) => {
       const { code, message, details } = describe(error);
       stderr.write(
-        json ? JSON.stringify({ error: { code, message, details } }) + "\n" : `${message} [${code}]\n`,
+        json ? JSON.stringify({ error: { code, message, details } }) + "\n" : `Error: ${message} (${code})\n`,
       );
     },
   };
@@ -36,7 +36,10 @@ function describe(error: unknown): { code: string; message: string; details: unk
     : { code: "internal_error", message: error.stack ?? error.message, details: {} };
 }
 
-/** Writes a nested value as aligned lines, `name  value`, nested names joined with a dot. */
+/**
+ * Writes a nested value as aligned lines, `name  value`, nested names joined with a dot; moments (`...At`, milliseconds) as
+ * dates, fractions to a tenth.
+ */
 export function formatTable(value: Readonly<Record<string, unknown>>): string {
   const rows = [...flatten("", value)];
   const width = Math.max(0, ...rows.map(([name]) => name.length));
@@ -45,10 +48,17 @@ export function formatTable(value: Readonly<Record<string, unknown>>): string {
 
 function* flatten(prefix: string, value: unknown): Generator<[string, string]> {
   if (typeof value !== "object" || value === null) {
-    yield [prefix, value === null || value === undefined ? "-" : String(value)];
+    yield [prefix, inWords(prefix, value)];
     return;
   }
   const entries = Object.entries(value);
   if (entries.length === 0 && prefix !== "") yield [prefix, "-"];
   for (const [name, member] of entries) yield* flatten(prefix === "" ? name : `${prefix}.${name}`, member);
+}
+
+function inWords(name: string, value: unknown): string {
+  if (value === null || value === undefined || value === "") return "-";
+  if (typeof value !== "number" || value === 0) return String(value);
+  if (/At$/.test(name)) return new Date(value).toISOString();
+  return String(Math.round(value * 10) / 10);
 }

@@ -100,9 +100,14 @@ export function addRegisterCommand(
       const { connectorId, address, tunnelName, notAfter } = identity;
       const brokerAddress = formatHostPort(address);
       const certificateNotAfter = new Date(notAfter).toISOString();
+      const next = [
+        "sallyport-connector run",
+        ...(flags.config === undefined ? [] : ["--config", flags.config]),
+        ...(folder === runFolder(flags.config, env) ? [] : ["--state-dir", folder]),
+      ];
       createOutput(json, stdout, stderr).result(
         `Registered connector ${connectorId} with broker ${brokerAddress}; certificate valid until ${certificateNotAfter}.\n` +
-          `Identity in ${folder}. Next: sallyport-connector run`,
+          `Identity in ${folder}. Next: ${next.join(" ")}`,
         { connectorId, brokerAddress, tunnelName, stateDir: folder, certificateNotAfter },
       );
     });
@@ -121,6 +126,11 @@ function readAnswers(
     env: others,
     ...(file === undefined ? {} : { file }),
   });
+}
+
+/** The state folder that `run` takes where no flag names one. */
+function runFolder(config: string | undefined, env: Environment): string {
+  return loadConfiguration(CONNECTOR_CONFIGURATION, { flags: { config }, env }).stateDir;
 }
 
 /** A flag or variable for this one call counts before what a file says. */

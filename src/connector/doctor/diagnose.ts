@@ -83,7 +83,7 @@ export async function* diagnose(
       apps = running.apps;
       return running.finding;
     }
-    apps = await pullApps(way);
+    apps = unlike(await pullApps(way));
     return {
       status: "warning",
       found: "the broker accepts it; no connector runs here",
@@ -127,6 +127,7 @@ async function statusOf(stateDir: string): Promise<{ finding: Finding; apps: Con
       lastError?: string;
       lanesIdle?: number;
       lanesBusy?: number;
+      shutOut?: { todo: string };
     }[];
     const up = tunnels.filter(({ state }) => state === "connected");
     const found =
@@ -135,13 +136,24 @@ async function statusOf(stateDir: string): Promise<{ finding: Finding; apps: Con
     const finding: Finding = up.length === tunnels.length ? found : {
       status: "failed",
       found: [found, ...errors].join("; "),
-      cure: "see the checks above, and the connector's log",
+      cure: tunnels.find(({ shutOut }) => shutOut !== undefined)?.shutOut?.todo ??
+        "see the checks above, and the connector's log",
     };
-    return { finding, apps };
+    return { finding, apps: unlike(apps) };
   } catch (error) {
     if ((error as { code?: string }).code === "connector_not_running") return null;
     throw error;
   }
+}
+
+/** Apps whose backends are reached in different ways: one that several apps share is tried once. */
+function unlike(apps: readonly ConnectorApp[]): ConnectorApp[] {
+  const ways = new Map(apps.map((app) => {
+    const { origin, timeouts: { connectMs, responseHeadMs }, tls, backendProtocol, healthCheck } = app;
+    const way = JSON.stringify([origin, connectMs, responseHeadMs, tls, backendProtocol, healthCheck]);
+    return [way, app] as const;
+  }));
+  return [...ways.values()];
 }
 
 async function checkBackend(app: ConnectorApp, options: ProbeOptions): Promise<Check> {

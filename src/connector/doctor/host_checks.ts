@@ -10,6 +10,9 @@ const LEAST_BYTES = 1024 * 1024;
 /** Is the state folder there, ours alone, and writable? Throws `StateError`. */
 export async function checkStateFolder(stateDir: string): Promise<Finding> {
   await access(stateDir, constants.F_OK).catch((cause) => {
+    if (cause.code !== "ENOENT" && cause.code !== "ENOTDIR") {
+      throw new StateError("state_unreadable", `Cannot reach "${stateDir}": ${cause.message}`, { cause });
+    }
     throw new StateError("state_not_registered", `Cannot find "${stateDir}": this host is not registered`, {
       cause,
     });

@@ -78,6 +78,13 @@ export async function register(options: RegisterOptions): Promise<Identity> {
 function checkFingerprint(given: string | undefined, ofToken: string): void {
   const expected = given?.replace(/[\s:]/g, "").toLowerCase();
   if (expected === undefined || expected === ofToken) return;
+  if (!/^[0-9a-f]{64}$/.test(expected)) {
+    throw new RegistrationError(
+      "ca_fingerprint_mismatch",
+      `Cannot register: "${given}" is no SHA-256 in hex, which has 64 digits`,
+      { details: { step: "token", expected, found: [ofToken] } },
+    );
+  }
   throw new RegistrationError(
     "ca_fingerprint_mismatch",
     `Cannot register: the token is of a broker with CA fingerprint "${ofToken}", not "${expected}"`,
@@ -90,7 +97,8 @@ async function registerLocked(options: RegisterOptions, token: EnrolmentTokenCon
   if (!force && await isRegistered(stateDir)) {
     throw new RegistrationError(
       "already_registered",
-      `Cannot register: "${stateDir}" already holds an identity`,
+      `Cannot register: "${stateDir}" already holds an identity; --force replaces it, and keeps id and group with a ` +
+        "token of: sallyport-broker token create --connector ID",
     );
   }
   await writing(stateDir, () => removeTemporaryFiles(stateDir));

@@ -34,9 +34,11 @@ function tryLock(path: string, stateDir: string): DatabaseSync | null {
   } catch (cause) {
     database?.close();
     if (/locked|busy/i.test(String(cause))) {
-      throw new StateError("state_in_use", `Cannot use "${stateDir}": another connector is running with it`, {
-        cause,
-      });
+      throw new StateError(
+        "state_in_use",
+        `Cannot use "${stateDir}": another connector is running with it; stop it first, or: run --take-over`,
+        { cause },
+      );
     }
     const { code } = cause as NodeJS.ErrnoException;
     if (code === "ENOENT" && inode(stateDir) !== null) return null;

@@ -67,3 +67,10 @@ test("status: the table joins nested names and aligns values", () => {
     "a       1\nb.long  -\nb.c.0   x\nb.c.1   true",
   );
 });
+
+test("status: people read dates, tenths and a dash for nothing", () => {
+  assert.equal(
+    formatTable({ renewalDueAt: 1_800_907_417_442, roundTripMs: 11.169518, latest: "", neverAt: 0 }),
+    "renewalDueAt  2027-01-25T20:03:37.442Z\nroundTripMs   11.2\nlatest        -\nneverAt       0",
+  );
+});
