@@ -76,7 +76,7 @@ export const BROKER_CONFIGURATION = defineConfiguration({
     adminListen: {
       type: address(),
       default: "127.0.0.1:9180",
-      describe: "Port of the admin API, the console, /metrics, /livez and /readyz",
+      describe: "Port of the admin API (described at /api/v1/docs), /metrics, /livez and /readyz",
     },
     publicAddress: {
       type: address(),
@@ -299,6 +299,9 @@ export const BROKER_CONFIGURATION = defineConfiguration({
     const wrong: string[] = [];
     if (values.publicListen === "" && values.tunnelListen === "") {
       wrong.push("publicListen and tunnelListen are both empty: connectors could not reach this broker");
+    }
+    if (values.adminListen === "") {
+      wrong.push("adminListen is empty: nothing could be published and no connector enrolled");
     }
     if (values.caSignCommand.length > 0 && values.caCertificatesFile === "") {
       wrong.push("caSignCommand needs caCertificatesFile");

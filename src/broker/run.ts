@@ -101,8 +101,10 @@ export async function runBroker(
     log,
   });
   stack.defer(() => {
+    if (state === "serving") {
+      log.info("stopping: waiting for exchanges in flight", { atMostMs: config.drainMs });
+    }
     state = "draining";
-    log.info("stopping: waiting for exchanges in flight", { atMostMs: config.drainMs });
     return drain({ config, ports, users, connectors, counters });
   });
   const listeners = await listen(ports);

@@ -113,7 +113,8 @@ export function loadConfiguration<Keys extends AnyKeys>(
   { file, flags, env }: ConfigurationSources,
 ): ConfigurationValues<Keys> {
   const problems: ConfigurationProblem[] = [];
-  const path = typeof flags.config === "string" ? flags.config : env[FILE_VARIABLE] ?? file;
+  // Empty is what a unit file or a container says for none.
+  const path = typeof flags.config === "string" ? flags.config : (env[FILE_VARIABLE] || file);
   const fromFile = path === undefined ? {} : readFile(path, spec, problems);
   refuseUnknownVariables(spec, env, problems);
 
@@ -176,14 +177,14 @@ function check<T>(
 ): T | undefined {
   const result = type.schema.safeParse(given);
   if (result.success) return result.data;
-  const reasons = result.error.issues.map(({ path, message }) =>
-    path.length === 0 ? message : `${path.join(".")}: ${message}`
-  );
+  // What the schema says of the whole value, the type's name says already, unless it is in our own words.
+  const reasons = result.error.issues.filter(({ path, code }) => path.length > 0 || code === "custom")
+    .map(({ path, message }) => path.length === 0 ? message : `${path.join(".")}: ${message}`);
   const shown = type.masked ? "a value (not shown)" : (JSON.stringify(given) ?? String(given)).slice(0, 200);
   problems.push({
     code: "configuration_value_invalid",
     source,
-    message: `expected ${type.name}, got ${shown}: ${reasons.join("; ")}`,
+    message: `expected ${type.name}, got ${shown}${reasons.length === 0 ? "" : `: ${reasons.join("; ")}`}`,
   });
   return undefined;
 }

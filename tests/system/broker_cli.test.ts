@@ -267,6 +267,8 @@ test("broker CLI: wrong usage ends with 2, a failure with 1, and says its code",
   const checked = await brokerCli(["config", "check", "--ping-interval-ms", "200", "--json"]);
   assert.deepEqual([checked.code, checked.json.values.pingIntervalMs], [0, 200]);
   assert.match(checked.json.warnings[0], /^No public certificate/);
+  const closed = await brokerCli(["config", "check", "--admin-listen", "", "--json"]);
+  assert.deepEqual([closed.code, closed.json.error.code], [2, "configuration_value_invalid"]);
   const certificates = JSON.stringify([{
     hosts: ["a.test"],
     certFile: "nowhere.pem",

@@ -56,6 +56,7 @@ export function createAdminApp(deps: AdminDeps): Hono<AdminEnv> {
     c.header("Cache-Control", "no-store");
     await next();
   });
+  app.get("/", (c) => c.redirect("/api/v1/docs"));
   app.route("/", healthRoutes(deps));
   app.get("/api/v1/openapi.json", (c) => c.json(document));
   app.get("/api/v1/docs", (c) => c.html(page.html, 200, { "Content-Security-Policy": page.policy }));

@@ -1,4 +1,5 @@
 import { SallyportError } from "../../platform/error.ts";
+import { listenFailure } from "../../platform/listen_address.ts";
 
 /** Codes of the admin API's own failures; those of the store pass through under their own. */
 export const ADMIN_CODES = [
@@ -33,7 +34,7 @@ export class AdminRequestError extends SallyportError<AdminCode> {
 /** The admin listener cannot start: `admin_listen_failed`. */
 export class AdminListenError extends SallyportError<"admin_listen_failed"> {
   constructor(host: string, port: number, cause: unknown) {
-    const why = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown";
+    const why = listenFailure(cause);
     super("admin_listen_failed", `Cannot listen for the admin API on "${host}" port ${port}: ${why}`, {
       cause,
     });

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
+import { listenFailure } from "../../platform/listen_address.ts";
 import type { Log } from "../../platform/log.ts";
 import { type CidrList, normalizeAddress } from "./address.ts";
 import type { EndCause } from "../metrics/end_causes.ts";
@@ -101,7 +102,10 @@ export function createAcceptor(options: AcceptorOptions, onConnection: (socket: 
       onConnection(socket);
     });
   });
-  server.on("error", (error) => log.error("Listener failed", { error: error.message }));
+  server.on("error", (error) => {
+    // One that cannot even begin says so to who asked it to.
+    if (server.listening) log.error("Listener failed", { error: error.message });
+  });
 
   /** Whoever has said nothing for longest is the least likely to be a user: theirs comes within a round trip. */
   const giveUpOldest = () => {
@@ -180,11 +184,14 @@ async function listen(
     if (address === "::" && NO_IPV6.has((error as NodeJS.ErrnoException).code ?? "")) {
       return await listen(server, { address: "0.0.0.0", port, reusePort } as AcceptorOptions);
     }
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ListenerError("listen_failed", `Cannot listen on "${address}" port ${port}: ${reason}`, {
-      cause: error,
-      details: { address, port },
-    });
+    throw new ListenerError(
+      "listen_failed",
+      `Cannot listen on "${address}" port ${port}: ${listenFailure(error)}`,
+      {
+        cause: error,
+        details: { address, port },
+      },
+    );
   }
 }
 

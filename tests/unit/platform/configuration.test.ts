@@ -104,6 +104,7 @@ test("configuration: the file named by a flag wins over one named by variable", 
   const byVariable = file(t, "drainMs: 2");
   assert.equal(load({ flags: { config: byFlag }, env: { SALLYPORT_CONFIG: byVariable } }).drainMs, 1);
   assert.equal(load({ env: { SALLYPORT_CONFIG: byVariable } }).drainMs, 2);
+  assert.equal(load({ env: { SALLYPORT_CONFIG: "" } }).drainMs, 30_000);
 });
 
 test("configuration: options of commander and back", () => {
@@ -123,6 +124,14 @@ test("configuration: options of commander and back", () => {
   assert.equal(load({ flags: off.opts(), env: { SALLYPORT_SESSION_LOG: "true" } }).sessionLog, false);
   const unsaid = addConfigurationOptions(new Command(), SPEC).parse([], { from: "user" });
   assert.equal(load({ flags: unsaid.opts(), env: { SALLYPORT_SESSION_LOG: "true" } }).sessionLog, true);
+});
+
+test("configuration: what is expected is said once", () => {
+  const [number, list] = problemsOf({ flags: { drainMs: "-5", networks: "10.0.0.0/33" } }).map(
+    ({ message }) => message,
+  );
+  assert.match(String(number), /^expected integer, 0 to \d+, got -5$/);
+  assert.match(String(list), /: 0: expected a network such as/);
 });
 
 test("configuration: unknown keys and variables are refused and the nearest name suggested", (t) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseListenAddress } from "../../../src/platform/listen_address.ts";
+import { listenFailure, parseListenAddress } from "../../../src/platform/listen_address.ts";
 
 for (
   const [text, expected] of Object.entries({
@@ -22,3 +22,11 @@ for (
 ) {
   test(`listen address: "${text}"`, () => assert.deepEqual(parseListenAddress(text), expected));
 }
+
+test("listen failure: in words where they are known, else as the operating system says it", () => {
+  const failure = (code: string) => Object.assign(new Error(`listen ${code}: x`), { code });
+  assert.match(listenFailure(failure("EADDRINUSE")), /another program.*EADDRINUSE/);
+  assert.match(listenFailure(failure("EACCES")), /1024/);
+  assert.equal(listenFailure(failure("EIO")), "listen EIO: x");
+  assert.equal(listenFailure("odd"), "odd");
+});
