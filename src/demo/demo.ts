@@ -58,7 +58,10 @@ export async function runDemo(
   watch(broker.child);
 
   progress(`Publishing ${internalUrl}`);
-  const settings = { hostHeader: options.hostHeader };
+  const settings = {
+    hostHeader: options.hostHeader,
+    ...(options.insecure ? { backendTls: { validate: false } } : {}),
+  };
   await broker.admin.publish({ name: "Demo", externalUrl: broker.plainUrl, internalUrl, settings });
 
   const connectors: (ConnectorProcess & { id: string })[] = [];
@@ -75,7 +78,7 @@ export async function runDemo(
   }
 
   progress("Waiting for the first exchange");
-  await waitForExchange(broker.plainUrl, over);
+  await waitForExchange(broker.plainUrl, over, internalUrl);
   ready(describe(broker, connectors, internalUrl));
   await aborted(over);
   // The reason of a stop that was asked for is no error; a child's death is.

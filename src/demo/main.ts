@@ -19,7 +19,7 @@ async function main(): Promise<number> {
     options = parseDemoOptions(process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n\n${USAGE}`);
+    process.stderr.write(`${error.message}\n(npm run demo -- --help explains)\n`);
     return 2;
   }
   if (options === null) {

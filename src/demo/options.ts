@@ -9,6 +9,8 @@ export interface DemoOptions {
   url: string | null;
   /** Which Host the application gets: the user's or that of its own URL. */
   hostHeader: "user" | "backend";
+  /** Any certificate of an https application is accepted. */
+  insecure: boolean;
 }
 
 /** The command line is not one the demo understands. */
@@ -17,13 +19,14 @@ export class UsageError extends Error {}
 export const USAGE =
   `Publishes an internal web application through one outbound connection, on this machine, to try it out.
 
-Usage: npm run demo -- [--json] [--connectors N] [--host-header user|backend] [URL]
+Usage: npm run demo -- [--json] [--connectors N] [--host-header user|backend] [--insecure] [URL]
 
   URL             the application to publish; without one, a small sample application
   --connectors N  how many connectors serve it, 1 to 16 (default 1)
   --host-header   which Host the application gets: user, the public address, so that links it makes of it lead
                   through the tunnel; or backend, that of URL. Default: user where URL has an IP address or
                   localhost, else backend
+  --insecure      accept any certificate of an https application, such as a self-signed one
   --json          print one line of JSON when a request can get through, and nothing else on standard output
   --help          print this
 
@@ -41,6 +44,7 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions | null {
     connectors: parseCount(values.connectors),
     url: url?.href ?? null,
     hostHeader: parseHostHeader(values["host-header"], url),
+    insecure: values.insecure,
   };
 }
 
@@ -53,11 +57,13 @@ function parse(args: readonly string[]) {
         json: { type: "boolean", default: false },
         connectors: { type: "string", default: "1" },
         "host-header": { type: "string" },
+        insecure: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
     });
   } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
+    // Node's advice on arguments that begin with a dash helps nobody here.
+    throw new UsageError((error as Error).message.replace(/\. To specify .*$/s, ""), { cause: error });
   }
 }
 
@@ -77,7 +83,10 @@ function parseHostHeader(text: string | undefined, url: URL | null): DemoOptions
 function parseUrl(text: string): URL {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new UsageError(`The application must be an http or https URL, got "${text}"`);
+    const hint = URL.canParse(`http://${text}`) && !text.includes("://")
+      ? `; did you mean "http://${text}"?`
+      : "";
+    throw new UsageError(`The application must be an http or https URL, got "${text}"${hint}`);
   }
   return url;
 }

@@ -3,12 +3,14 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { dirname } from "node:path";
 import process from "node:process";
 import { test, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { Child } from "../../src/demo/child.ts";
 import { sourceCommand } from "../../src/demo/runtime.ts";
+import { publicCertificate } from "../support/public_certificate.ts";
 
 interface Ready {
   publicUrl: string;
@@ -117,6 +119,27 @@ test("demo: leaves no process behind even when it is killed itself", async (cont
   demo.signal("SIGKILL");
   await demo.exited;
   assert.ok(await gone(pidsOf(ready)), "a process of the demo is left");
+});
+
+test("demo: an application whose certificate nobody trusts is named with what to do, and shown when that is done", async (context) => {
+  const { key, cert } = await publicCertificate("127.0.0.1");
+  const backend = createTlsServer({ key, cert }, (_request, response) => response.end("over TLS"));
+  backend.listen(0, "127.0.0.1");
+  await once(backend, "listening");
+  context.after(() => {
+    backend.close();
+    backend.closeAllConnections();
+  });
+  const url = `https://127.0.0.1:${(backend.address() as { port: number }).port}`;
+  const { command, args } = sourceCommand("node", "demo/main.ts");
+  const refused = await Child.start({ name: "demo", command, args: [...args, url] });
+  context.after(() => refused.stop());
+  assert.deepEqual(await refused.exited, { code: 1, signal: null });
+  assert.match(refused.lastLog.join("\n"), /\(backend_tls\w*\): .*--insecure/);
+  const { demo, ready } = await startDemo(context, "--insecure", url);
+  assert.equal(await (await fetch(ready.publicUrl)).text(), "over TLS");
+  demo.signal("SIGINT");
+  assert.equal((await demo.exited).code, 0);
 });
 
 test("demo: refuses a command line it does not understand with exit 2", async (context) => {

@@ -3,7 +3,13 @@ import { test } from "node:test";
 import { parseDemoOptions, UsageError } from "../../../src/demo/options.ts";
 
 test("demo options: the sample, one connector, for people, where nothing is said", () => {
-  assert.deepEqual(parseDemoOptions([]), { json: false, connectors: 1, url: null, hostHeader: "user" });
+  assert.deepEqual(parseDemoOptions([]), {
+    json: false,
+    connectors: 1,
+    url: null,
+    hostHeader: "user",
+    insecure: false,
+  });
   assert.equal(parseDemoOptions(["--json", "--help"]), null);
 });
 
