@@ -4,6 +4,7 @@ import { VERSION } from "../platform/version.ts";
 import type { Ca } from "./ca/ca.ts";
 import { Renewals } from "./ca/renewals.ts";
 import type { BrokerConfiguration } from "./config.ts";
+import { networkOf } from "./listener/address.ts";
 import { clientAddressOf } from "./listener/client_address.ts";
 import type { ConnectionTarget } from "./listener/handlers.ts";
 import type { DataPlaneCounters } from "./metrics/counters.ts";
@@ -83,7 +84,12 @@ export function createTunnelSide(
     hasGreeted: (session) => tunnels.hasGreeted(session),
   });
   stack.defer(() => server.close());
-  const arrivals = stack.use(new Arrivals(server.server));
+  const arrivals = stack.use(
+    new Arrivals(server.server, {
+      sourceOf: (socket) => networkOf(clientAddressOf(socket).address),
+      onTurnedAway: (cause) => counters.turnedAway(cause),
+    }),
+  );
   const takeCredentials = () => server.setCredentials(credentials(ca, config.tunnelName));
   stack.defer(ca.onServerContext(takeCredentials));
   stack.defer(ca.onTrustAnchors(() => {

@@ -34,6 +34,19 @@ export function normalizeAddress(address: string): string {
   return bare;
 }
 
+/** What of an address one party has to itself: all of IPv4, the first half of IPv6, of which each has at least a /64 (RFC 6177). */
+export function networkOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [front = "", back] = address.split("::");
+  const words = front === "" ? [] : front.split(":");
+  if (back !== undefined) {
+    const last = back === "" ? [] : back.split(":");
+    while (words.length + last.length < 8) words.push("0");
+    words.push(...last);
+  }
+  return words.slice(0, 4).join(":");
+}
+
 /** A set of IP networks. */
 export interface CidrList {
   /** True when no network was given. */

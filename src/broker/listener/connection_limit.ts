@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { EndCause } from "../metrics/end_causes.ts";
-import type { CidrList } from "./address.ts";
+import { type CidrList, networkOf } from "./address.ts";
 import { clientAddressOf } from "./client_address.ts";
 
 /** Bounds of the connections of users, over all listeners. */
@@ -34,7 +34,7 @@ export class ConnectionLimit {
   admit(socket: Socket): boolean {
     const { max, maxPerSource, exempt, onEnded } = this.#options;
     const { address } = clientAddressOf(socket);
-    const source = sourceOf(address);
+    const source = networkOf(address);
     const ofSource = this.#bySource.get(source) ?? 0;
     if (this.#open >= max) onEnded("too_many_connections");
     else if (maxPerSource > 0 && ofSource >= maxPerSource && !exempt.contains(address)) {
@@ -56,17 +56,4 @@ export class ConnectionLimit {
     if (others > 0) this.#bySource.set(source, others);
     else this.#bySource.delete(source);
   }
-}
-
-/** One user of IPv6 has at least a /64 (RFC 6177). */
-function sourceOf(address: string): string {
-  if (!address.includes(":")) return address;
-  const [front = "", back] = address.split("::");
-  const words = front === "" ? [] : front.split(":");
-  if (back !== undefined) {
-    const last = back === "" ? [] : back.split(":");
-    while (words.length + last.length < 8) words.push("0");
-    words.push(...last);
-  }
-  return words.slice(0, 4).join(":");
 }

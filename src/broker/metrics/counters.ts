@@ -1,4 +1,5 @@
 import type { EndCause } from "./end_causes.ts";
+import type { TurnedAwayCause } from "./turned_away_causes.ts";
 
 /** Upper bounds of the exchange duration histogram, in milliseconds. */
 export const DURATION_BOUNDS_MS: readonly number[] = [
@@ -60,6 +61,8 @@ export class DataPlaneCounters {
   ingressConnections = 0;
   /** Totals of connections of users that the listeners ended or refused, by cause. */
   readonly connectionsEnded: Map<EndCause, number> = new Map();
+  /** Totals of connections to the tunnel name that were not served, by cause. */
+  readonly arrivalsTurnedAway: Map<TurnedAwayCause, number> = new Map();
   tlsHandshakeFailures = 0;
   logLinesLost = 0;
   configPulls = 0;
@@ -92,6 +95,11 @@ export class DataPlaneCounters {
   /** A listener ended or refused a connection of a user. */
   ended(cause: EndCause): void {
     this.connectionsEnded.set(cause, (this.connectionsEnded.get(cause) ?? 0) + 1);
+  }
+
+  /** A connection to the tunnel name was not served. */
+  turnedAway(cause: TurnedAwayCause): void {
+    this.arrivalsTurnedAway.set(cause, (this.arrivalsTurnedAway.get(cause) ?? 0) + 1);
   }
 
   /** Something failed with this code of `docs/errors.md`. */

@@ -1,5 +1,6 @@
 import { type DataPlaneCounters, DURATION_BOUNDS_MS } from "./counters.ts";
 import { END_CAUSES } from "./end_causes.ts";
+import { TURNED_AWAY_CAUSES } from "./turned_away_causes.ts";
 
 /** One number of a metric, with the labels it goes by. */
 export interface Sample {
@@ -114,6 +115,14 @@ export const METRICS: readonly MetricDefinition[] = [
     help: "Connections of users refused or ended for a cause of theirs; see below.",
     read: (c) =>
       END_CAUSES.map((cause) => ({ labels: { cause }, value: c.connectionsEnded.get(cause) ?? 0 })),
+  },
+  {
+    name: "sallyport_tunnel_arrivals_turned_away_total",
+    type: "counter",
+    labels: ["cause"],
+    help: "Connections to the tunnel name that were closed while they waited or lost their place; see below.",
+    read: (c) =>
+      TURNED_AWAY_CAUSES.map((cause) => ({ labels: { cause }, value: c.arrivalsTurnedAway.get(cause) ?? 0 })),
   },
   {
     name: "sallyport_tls_handshake_failures_total",
