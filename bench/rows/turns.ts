@@ -27,7 +27,7 @@ export async function contenders({ stage }: RowContext, withNginx: boolean): Pro
   ];
   if (!withNginx) return both;
   const nginx = await stage.nginxHop();
-  return [{ name: "nginx hop", origin: nginx.origin, processes: { hop: nginx.pid } }, ...both];
+  return [{ name: "nginx hop", isWarm: true, origin: nginx.origin, processes: { hop: nginx.pid } }, ...both];
 }
 
 /**
@@ -44,7 +44,7 @@ export async function inTurns(
   const taken = new Map(all.map(({ name }) => [name, [] as Taken[]]));
   for (const contender of all) {
     const warm = `${kind}: ${contender.name}`;
-    if (context.quick && context.stage.warm.has(warm)) continue;
+    if (context.quick && (contender.isWarm || context.stage.warm.has(warm))) continue;
     context.stage.warm.add(warm);
     context.progress(`${what}: warming up, ${contender.name}`);
     await turn(contender, true);

@@ -1,8 +1,9 @@
 import { createPublicKey, X509Certificate } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { addConnector, startBroker } from "../../src/demo/processes.ts";
+import { startBroker } from "../../src/demo/processes.ts";
 import { createCertificate, generatePrivateKey } from "../../src/platform/x509.ts";
+import { newConnector } from "./connector.ts";
 import { Worker } from "./worker.ts";
 
 /** Name under which the service is published. */
@@ -43,7 +44,7 @@ export async function startGrpcStage(folder: string): Promise<GrpcStage> {
     dataDir: join(folder, "broker"),
     args: ["--certificates", JSON.stringify([files])],
   });
-  started.defer(() => broker.stop());
+  started.defer(async () => void await broker.child.stop(0));
   await broker.admin.request("POST", "apps", {
     name: "gRPC",
     groupId: "default",
@@ -51,8 +52,8 @@ export async function startGrpcStage(folder: string): Promise<GrpcStage> {
     internalUrl: `http://127.0.0.1:${backendPort}`,
     backendProtocol: "h2c",
   });
-  const connector = await addConnector(broker, folder, "connector");
-  started.defer(() => connector.stop());
+  const connector = await newConnector(broker, folder);
+  started.defer(async () => void await connector.child.stop(0));
   const running = started.move();
   return {
     server,

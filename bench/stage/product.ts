@@ -1,13 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  addConnector,
-  type BrokerProcess,
-  type ConnectorProcess,
-  startBroker,
-} from "../../src/demo/processes.ts";
+import { type BrokerProcess, type ConnectorProcess, startBroker } from "../../src/demo/processes.ts";
 import { waitForExchange } from "../../src/demo/wait_for_exchange.ts";
 import type { LinkOptions } from "../relay/link.ts";
+import { newConnector } from "./connector.ts";
 import { type Relay, startRelay } from "./relay.ts";
 
 /** Broker and connector with a published backend. */
@@ -15,11 +11,12 @@ export interface Product {
   /** Where the backend is published, without a slash at the end. */
   origin: string;
   broker: BrokerProcess;
-  connector: ConnectorProcess & { id: string };
+  connector: ConnectorProcess;
   /** What stands between the two, where anything does. */
   relay: Relay | null;
   /** Throws when a program has ended. */
   check(): void;
+  /** Ends all of it at once: nobody waits for what is in flight. */
   stop(): Promise<void>;
 }
 
@@ -37,11 +34,11 @@ export async function startProduct(
     dataDir: join(folder, "broker"),
     publicAddress: relay === null ? undefined : `127.0.0.1:${relay.port}`,
   });
-  started.defer(() => broker.stop());
+  started.defer(async () => void await broker.child.stop(0));
   await relay?.target(broker.listeners.public.port);
   await broker.admin.publish({ name: "Backend", externalUrl: broker.plainUrl, internalUrl: `${backend}/` });
-  const connector = await addConnector(broker, folder, "connector");
-  started.defer(() => connector.stop());
+  const connector = await newConnector(broker, folder);
+  started.defer(async () => void await connector.child.stop(0));
   await waitForExchange(`${broker.plainUrl}small`);
   const running = started.move();
   return {

@@ -13,6 +13,8 @@ import { type Product, startProduct } from "./product.ts";
 export interface Contender {
   name: string;
   origin: string;
+  /** True where nothing is compiled while it runs, as in nginx: it needs no warming up. */
+  isWarm?: boolean;
   /** Its processes, by what they are called in the table. */
   processes: Readonly<Record<string, number>>;
 }
