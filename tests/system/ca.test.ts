@@ -123,11 +123,15 @@ test("encrypted keys: the broker starts with their key, and without it or with a
     assert.equal(outcome.code, 2, outcome.stderr);
     assert.equal(outcome.json?.error.code ?? outcome.stderr, code);
   }
-  const again = await startBroker({ dataDir, env: { SALLYPORT_CA_KEY: CA_KEY } });
-  await again.stop();
-
   const next = join(folder, "next-key");
   await writeFile(next, "the next key, of sufficient length");
+  const again = await startBroker({ dataDir, env: { SALLYPORT_CA_KEY: CA_KEY } });
+  const running = await brokerCli(["ca", "rekey", next, "--data-dir", dataDir, "--json"], {
+    SALLYPORT_CA_KEY: CA_KEY,
+  });
+  assert.equal(running.json?.error.code, "store_in_use", "a broker that runs has the key before");
+  await again.stop();
+
   const rekeyed = await brokerCli(["ca", "rekey", next, "--data-dir", dataDir], { SALLYPORT_CA_KEY: CA_KEY });
   assert.equal(rekeyed.code, 0, rekeyed.stderr);
   const old = await brokerCli([...run, "--json"], { SALLYPORT_CA_KEY: CA_KEY });

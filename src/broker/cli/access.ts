@@ -28,6 +28,12 @@ export async function openAdminClient(options: AccessOptions, context: CliContex
   return new AdminClient(url.href.replace(/\/+$/, ""), token);
 }
 
+/** Why the file of the admin token cannot be read, and the first thing to do. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  EACCES: "this user may not read it; be the broker's user",
+  ENOENT: "there is no such file; name the broker's --data-dir or --config",
+};
+
 async function findToken(options: AccessOptions, context: CliContext): Promise<Secret> {
   const { env } = context;
   const given = options.adminTokenFile === undefined ? env.SALLYPORT_ADMIN_TOKEN : undefined;
@@ -38,9 +44,13 @@ async function findToken(options: AccessOptions, context: CliContext): Promise<S
   try {
     text = await readFile(file, "utf8");
   } catch (cause) {
+    const { code = "unknown" } = cause as NodeJS.ErrnoException;
     throw new UsageError(
       "admin_token_missing",
-      `Cannot read an admin token from "${file}": give --admin-token-file or set SALLYPORT_ADMIN_TOKEN`,
+      `Cannot read an admin token from "${file}": ${
+        UNREADABLE[code] ?? code
+      }; or give --admin-token-file or ` +
+        "set SALLYPORT_ADMIN_TOKEN",
       { cause },
     );
   }

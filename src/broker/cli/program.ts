@@ -74,8 +74,8 @@ export function createProgram(context: CliContext): Command {
 
 const FIRST_STEPS = `
 First steps:
-  sallyport-broker run --data-dir ./data --public-listen [::]:8443
-  sallyport-broker token create --data-dir ./data
+  sallyport-broker run --data-dir ./data --public-listen [::]:8443 --certificates '[{"hosts":["*.example.com"],"certFile":"pub.pem","keyFile":"pub.key"}]'
+  sallyport-broker token create --data-dir ./data > token.txt
   sallyport-broker app create --data-dir ./data --name Wiki --external-url https://wiki.example.com --internal-url http://10.0.0.5:8080
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;

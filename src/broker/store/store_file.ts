@@ -16,7 +16,10 @@ export async function createPrivateFile(path: string): Promise<boolean> {
       return true;
     } catch (error) {
       if (!isErrno(error, "EEXIST")) throw error;
-      await chmod(path, 0o600);
+      await chmod(path, 0o600).catch(async (cause) => {
+        if (!isErrno(cause, "EPERM")) throw cause;
+        throw fileFailed("use", path, ownedByAnother((await stat(path)).uid));
+      });
       return false;
     }
   });
@@ -56,6 +59,10 @@ export async function fileStep<T>(action: string, path: string, step: () => Prom
 /** True for an error of the operating system with this code. */
 export function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
+}
+
+function ownedByAnother(uid: number): Error {
+  return new Error(`it belongs to user ${uid}, and this program runs as user ${process.getuid?.() ?? "?"}`);
 }
 
 function fileFailed(action: string, path: string, cause: unknown): StoreError {

@@ -20,6 +20,7 @@ export async function runProgram(args: readonly string[], context: CliContext): 
     .description(
       "The private side of a Sallyport tunnel: dials out to its broker and serves internal applications.",
     )
+    .showHelpAfterError("(add --help for an explanation and an example)")
     .configureOutput({
       writeOut: (text) => void context.stdout.write(text),
       writeErr: (text) => void context.stderr.write(text),

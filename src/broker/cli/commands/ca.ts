@@ -108,8 +108,13 @@ export function addCaCommands(program: Command, context: CliContext): void {
       about: "encrypt the keys with the key in another file; the broker must be stopped",
       example: "sallyport-broker ca rekey /run/secrets/new-ca-key",
     },
-    async (work, open, file) =>
-      done(await work.rekey(await open(), file!), `The keys are encrypted with the key in "${file}".`),
+    async (work, open, file) => {
+      const { lockDataFolder } = await import("../../data_folder_lock.ts");
+      const files = await open();
+      // A running broker has the key before in its memory: it could not read what it has to renew.
+      using _stopped = await lockDataFolder(files.dataDir, false);
+      return done(await work.rekey(files, file!), `The keys are encrypted with the key in "${file}".`);
+    },
   );
 }
 
