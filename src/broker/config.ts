@@ -165,7 +165,8 @@ export const BROKER_CONFIGURATION = defineConfiguration({
     trustedProxies: {
       type: cidrList(),
       default: [],
-      describe: "Networks whose X-Forwarded-For and PROXY protocol headers are believed",
+      describe:
+        "Networks whose X-Forwarded-For, -Proto and -Host, Forwarded and PROXY protocol headers are believed; proxies there must set or remove them",
       example: "10.0.0.0/8,fd00::/8",
     },
     proxyProtocolIngress: {

@@ -29,6 +29,9 @@ before(async () => {
   await stage.publish("wildcard", "https://*.example.test", at("/wildcard"));
   await stage.publish("app", "https://one.example.test/app", at("/inner/app/"));
   await stage.publish("deep", "https://one.example.test/app/deep", at("/deep"));
+  await stage.publish("kept", ["http://kept.example.test", "http://alias.example.test"], at("/"), {
+    hostHeader: "user",
+  });
   await stage.publish("address", ["http://[::1]", "https://127.0.0.1"], at("/address"));
   await stage.routed();
 });
@@ -77,6 +80,22 @@ test("plain HTTP over IPv6, by address; a listed proxy's forwarding headers are 
   assert.equal(valueOf(headers, "x-forwarded-for"), "203.0.113.9, ::1");
   assert.equal(valueOf(headers, "x-forwarded-proto"), "https");
   assert.equal(valueOf(headers, "x-forwarded-host"), "shown.example.test");
+  wire.close();
+});
+
+test("X-Forwarded-Host of a listed proxy chooses no host at the backend that is not the app's", async () => {
+  const wire = await Wire.plain(stage.plainPort, "::1");
+  for (
+    const [said, host] of [
+      ["other.internal", "kept.example.test"],
+      ["two.example.test", "kept.example.test"],
+      ["alias.example.test", "alias.example.test"],
+    ]
+  ) {
+    wire.send(`GET /x HTTP/1.1\r\nHost: kept.example.test\r\nX-Forwarded-Host: ${said}\r\n\r\n`);
+    assert.equal((await wire.response()).status, 200);
+    assert.equal(valueOf(readHead(backend.last.head).headers, "host"), host);
+  }
   wire.close();
 });
 

@@ -126,27 +126,57 @@ function readHops(rawHeaders: readonly string[]): Hop[] {
   }));
 }
 
-/** Values of all lines of a header that is a comma-separated list, outside of quotes. */
+/** The last `MAX_HOPS` values of all lines of a header that is a comma-separated list. */
 function listOf(rawHeaders: readonly string[], name: string): string[] {
   const values: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     if (rawHeaders[i]!.length !== name.length || rawHeaders[i]!.toLowerCase() !== name) continue;
-    for (const match of rawHeaders[i + 1]!.matchAll(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g)) {
-      values.push(match[0].trim());
+    for (const value of splitUnquoted(rawHeaders[i + 1]!, COMMA)) {
+      if (value !== "") values.push(value);
     }
   }
-  return values;
+  return values.slice(-MAX_HOPS);
+}
+
+const COMMA = 0x2c;
+const SEMICOLON = 0x3b;
+
+/** Parts between separators that stand outside of quoted strings (RFC 9110 section 5.6.4), trimmed. One pass: users choose the text. */
+function splitUnquoted(text: string, separator: number): string[] {
+  const parts: string[] = [];
+  let from = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) quoted = !quoted;
+    else if (quoted && code === 0x5c) at++;
+    else if (!quoted && code === separator) {
+      parts.push(text.slice(from, at).trim());
+      from = at + 1;
+    }
+  }
+  parts.push(text.slice(from).trim());
+  return parts;
 }
 
 function readForwarded(element: string): Hop {
   const hop: Hop = { address: undefined, proto: undefined, host: undefined };
-  for (const [, name, quoted, token] of element.matchAll(/([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^;\s"]+))/g)) {
-    const value = quoted === undefined ? token : quoted.replace(/\\(.)/g, "$1");
-    if (/^for$/i.test(name!)) hop.address = readAddress(value);
-    else if (/^proto$/i.test(name!)) hop.proto = readProto(value);
-    else if (/^host$/i.test(name!)) hop.host = readHost(value);
+  for (const pair of splitUnquoted(element, SEMICOLON)) {
+    const equals = pair.indexOf("=");
+    if (equals < 0) continue;
+    const name = pair.slice(0, equals).toLowerCase();
+    const value = unquoted(pair.slice(equals + 1));
+    if (name === "for") hop.address = readAddress(value);
+    else if (name === "proto") hop.proto = readProto(value);
+    else if (name === "host") hop.host = readHost(value);
   }
   return hop;
+}
+
+/** A token as it is; a quoted string without its quotes. */
+function unquoted(value: string): string {
+  if (value.length < 2 || !value.startsWith('"') || !value.endsWith('"')) return value;
+  return value.slice(1, -1).replace(/\\(.)/g, "$1");
 }
 
 /** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`; undefined for names, `unknown` and the like. */

@@ -5,6 +5,7 @@ import type { Log } from "../../platform/log.ts";
 import { Pace, REQUESTS_PER_TURN } from "../../tunnel/pace.ts";
 import type { Maintenance } from "../app_traffic.ts";
 import type { IngressHandlers } from "../listener/handlers.ts";
+import type { App } from "../model.ts";
 import { affinityTag } from "./affinity_cookie.ts";
 import { absoluteForm, canonicalAuthority, canonicalPath } from "./canonical.ts";
 import type { ClientFacts, ConnectionFacts, RequestFacts } from "./client_facts.ts";
@@ -105,7 +106,11 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
       route,
       facts,
       backendTarget: inner,
-      host: app.hostHeader === "user" ? facts.host : route.internalHost,
+      host: app.hostHeader !== "user"
+        ? route.internalHost
+        : facts.host === hostText || leadsTo(app, facts.host, path)
+        ? facts.host
+        : hostText,
       target: {
         appId: app.id,
         appName: app.name,
@@ -122,6 +127,12 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
         user: facts,
       },
     };
+  }
+
+  /** Many proxies pass X-Forwarded-Host on as a user sent it: it chooses no host at the backend that is not the app's. */
+  function leadsTo(app: App, authority: string, path: string): boolean {
+    const said = canonicalAuthority(authority);
+    return said !== undefined && router.current().match(said.host, said.port, path)?.app === app;
   }
 
   /** A proxy that ends TLS for users asks for whatever name it likes. */

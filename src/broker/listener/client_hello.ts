@@ -11,6 +11,9 @@ export interface ClientHello {
 /** Longest ClientHello that is looked at, record headers included, in bytes. */
 export const CLIENT_HELLO_LIMIT = 16_384;
 
+/** Records that a ClientHello may be spread over. Real ones take one or two; each one more is work before anybody is known. */
+const MOST_RECORDS = 32;
+
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const EXTENSION_SERVER_NAME = 0;
@@ -74,7 +77,8 @@ export function parseClientHello(bytes: Uint8Array): FrontStep<ClientHello> {
   let message: Uint8Array | undefined;
   let gathered = 0;
   let wanted = 4;
-  for (let at = 0; gathered < wanted;) {
+  for (let at = 0, records = 0; gathered < wanted;) {
+    if (++records > MOST_RECORDS) return { state: "error", reason: "too many records" };
     if (bytes.length >= at + 1 && bytes[at] !== HANDSHAKE) return { state: "error", reason: "not TLS" };
     if (bytes.length >= at + 2 && bytes[at + 1] !== 3) return { state: "error", reason: "not TLS" };
     if (bytes.length < at + 5) return { state: "more", need: at + 5 };

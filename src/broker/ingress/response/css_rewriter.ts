@@ -130,7 +130,9 @@ function rewriteUrl(token: CSSToken, translate: Translate): string | undefined {
   let content: string;
   let after: string;
   if (type === TokenType.URL) {
-    [, before, content, after] = UNQUOTED.exec(raw) as unknown as [string, string, string, string];
+    const parts = UNQUOTED.exec(raw);
+    if (parts === null) return undefined; // "url" itself may be written with escapes.
+    [before, content, after] = parts.slice(1) as [string, string, string];
   } else {
     before = raw[0]!;
     after = raw.length > 1 && raw.endsWith(before) ? before : "";

@@ -20,14 +20,23 @@ export class LinkStream extends Transform {
   }
 
   override _transform(bytes: Buffer, _encoding: string, done: TransformCallback): void {
-    for (let at = 0; at < bytes.length; at += AT_A_TIME) {
-      this.#push(this.#rewriter.write(bytes.toString("latin1", at, at + AT_A_TIME)));
+    try {
+      for (let at = 0; at < bytes.length; at += AT_A_TIME) {
+        this.#push(this.#rewriter.write(bytes.toString("latin1", at, at + AT_A_TIME)));
+      }
+    } catch (error) {
+      // What a backend sends may break its own response, never what carries it.
+      return done(error as Error);
     }
     done();
   }
 
   override _flush(done: TransformCallback): void {
-    this.#push(this.#rewriter.end());
+    try {
+      this.#push(this.#rewriter.end());
+    } catch (error) {
+      return done(error as Error);
+    }
     done();
   }
 

@@ -128,3 +128,31 @@ test("a connection is looked at once, and one that is gone is nobody's", () => {
   const named = facts.connection({ ...socket, servername: "A.Example.Test." });
   assert.equal(named.serverName, "a.example.test");
 });
+
+test("headers as long as a head may be are read in one pass, quotes and escapes too", () => {
+  const long = 64 * 1024;
+  for (
+    const value of [
+      "a".repeat(long),
+      '"'.repeat(long),
+      '"' + '\\"'.repeat(long / 2),
+      ",".repeat(long),
+      ";".repeat(long),
+      '="'.repeat(long / 2),
+    ]
+  ) {
+    for (const name of ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"]) {
+      assert.equal(request("10.0.0.1", [name, value]).address, "10.0.0.1");
+    }
+  }
+  const hops = "192.0.2.66, " + "10.0.0.7, ".repeat(100) + "192.0.2.1";
+  assert.equal(request("10.0.0.1", ["X-Forwarded-For", hops]).address, "192.0.2.1");
+});
+
+test("Forwarded with quoted commas, semicolons and escapes", () => {
+  const said = request("10.0.0.1", [
+    "Forwarded",
+    'for="_a,b;c", by="x\\"y";host="a.test:1";For="[2001:db9::1]:9"',
+  ]);
+  assert.deepEqual([said.address, said.host], ["2001:db9::1", "a.test:1"]);
+});

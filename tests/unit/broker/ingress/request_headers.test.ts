@@ -83,6 +83,11 @@ test("outgoingHeaders: forged forwarding headers never pass, in any spelling", (
     "X-FORWARDED-PROTO",
     "X-Forwarded-Port",
     "X-Real-IP",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Ssl",
+    "True-Client-IP",
+    "X-Original-URL",
+    "X_Rewrite_URL",
   ];
   assert.deepEqual(outgoing(...forged.flatMap((name) => [name, "6.6.6.6"])).headers, [
     "Host",

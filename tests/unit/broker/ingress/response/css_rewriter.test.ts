@@ -22,6 +22,8 @@ const TABLE: [css: string, expected: string][] = [
   ["/* url(/in/x) */", "/* url(/in/x) */"],
   ["a{b:url(\\2fin/x)}", "a{b:url(/out/x)}"],
   ["a{b:url(\\2f in/\\e9 )}", "a{b:url(\\2f in/\\e9 )}"],
+  ["a{b:u\\rl(/in/x)}", "a{b:u\\rl(/in/x)}"],
+  ["a{b:\\75 rl( /in/x )}", "a{b:\\75 rl( /in/x )}"],
   ["a{b:url(/in/\u00c3\u00a9)}", "a{b:url(/out/\u00c3\u00a9)}"],
   ["a{b:url(/in/x", "a{b:url(/out/x"],
   ["a{b:url('/in/x", "a{b:url('/out/x"],
