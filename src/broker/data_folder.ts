@@ -7,6 +7,8 @@ export interface DataFolder {
   ca: string;
   adminToken: string;
   backups: string;
+  /** There while a restore is under way, or was cut short. */
+  restoring: string;
 }
 
 /** The layout of a data folder. */
@@ -17,5 +19,6 @@ export function dataFolder(root: string): DataFolder {
     ca: join(root, "ca"),
     adminToken: join(root, "admin-token"),
     backups: join(root, "backups"),
+    restoring: join(root, "restore.unfinished"),
   };
 }

@@ -16,9 +16,13 @@ export async function lockDataFolder(root: string, inheritsSockets: boolean): Pr
     return lockStore(join(root, "broker"), inheritsSockets ? "shared" : "exclusive");
   } catch (cause) {
     if (!(cause instanceof StoreError) || cause.code !== "store_in_use") throw cause;
-    throw new StoreError("store_in_use", `Cannot use the data folder "${root}": another broker runs on it`, {
-      cause,
-      details: { path: root },
-    });
+    throw new StoreError(
+      "store_in_use",
+      `Cannot use the data folder "${root}": another broker runs on it, or it is being restored`,
+      {
+        cause,
+        details: { path: root },
+      },
+    );
   }
 }

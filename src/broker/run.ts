@@ -19,6 +19,7 @@ import { ensureFirstAdminToken } from "./admin/first_token.ts";
 import { serveAdmin } from "./admin/serve.ts";
 import { type Ca, openCa } from "./ca/ca.ts";
 import { readCaKey } from "./ca/ca_key.ts";
+import { mayCreateAuthority } from "./ca/may_create.ts";
 import type { BrokerConfiguration } from "./config.ts";
 import { dataFolder } from "./data_folder.ts";
 import { lockDataFolder } from "./data_folder_lock.ts";
@@ -31,7 +32,9 @@ import { DataPlaneCounters } from "./metrics/counters.ts";
 import { createMetrics } from "./metrics/prometheus.ts";
 import { connectorAddress, createPorts, listen, type Listening } from "./ports.ts";
 import { Registry } from "./registry/registry.ts";
+import type { Store } from "./store/port.ts";
 import { openStore } from "./store/sqlite.ts";
+import { refuseUnfinishedRestore } from "./unfinished_restore.ts";
 import { createTunnelSide } from "./tunnel_side.ts";
 import { createUserSide } from "./user_side.ts";
 
@@ -61,13 +64,14 @@ export async function runBroker(
   const folder = dataFolder(config.dataDir);
   const inherited = inheritedSockets(env, process.pid);
   stack.use(await lockDataFolder(folder.root, inherited.size > 0));
+  await refuseUnfinishedRestore(folder);
   const counters = new DataPlaneCounters();
   const store = stack.use(
     await openStore({ path: folder.store, log, onFailure: () => void (counters.storeFailures += 1) }),
   );
   stack.defer(await followSettings(store, logging));
   await ensureFirstAdminToken(store, folder.adminToken, log);
-  const ca = stack.use(await openCaOf(config, env, log));
+  const ca = stack.use(await openCaOf(config, env, store, log));
   const registry = stack.use(
     new Registry(new CreditBudget(config.exchangeMemoryBytes), {
       waitForConnectorMs: config.waitForConnectorMs,
@@ -165,13 +169,19 @@ export async function runBroker(
 }
 
 /** The certificate authority as configured. */
-async function openCaOf(config: BrokerConfiguration, env: Environment, log: Log): Promise<Ca> {
+async function openCaOf(
+  config: BrokerConfiguration,
+  env: Environment,
+  store: Store,
+  log: Log,
+): Promise<Ca> {
   return openCa(config.dataDir, {
     names: [config.tunnelName, config.enrolName],
     connectorCertificateMs: config.connectorCertificateMs,
     key: await readCaKey(config.caKeyFile, env),
     overlapMs: config.caOverlapMs,
     checkIntervalMs: config.caCheckIntervalMs,
+    mayCreate: () => mayCreateAuthority(store),
     ...(config.caSignCommand.length === 0 ? {} : {
       external: {
         command: config.caSignCommand,

@@ -59,6 +59,8 @@ export interface CaOptions {
   key?: Secret | null;
   /** Time that a new root is announced to connectors before it is used, milliseconds; 180 days by default. */
   overlapMs?: number;
+  /** Asked where the data folder has no authority: whether one may be made. By default it may. */
+  mayCreate?: () => Promise<boolean>;
   /** Time between looks at what is due, milliseconds; a minute by default. */
   checkIntervalMs?: number;
   /** An authority elsewhere; without it the keys are in the data folder. */
@@ -83,10 +85,11 @@ export async function openCa(dataDir: string, options: CaOptions): Promise<Ca> {
     overlapMs = OVERLAP_MS,
     connectorCertificateMs = CONNECTOR_CERTIFICATE_MS,
     checkIntervalMs = CHECK_INTERVAL_MS,
+    mayCreate = () => Promise.resolve(true),
     external,
   } = options;
   const authorities = external === undefined
-    ? await FolderAuthorities.open({ dataDir, key, overlapMs, log, clock })
+    ? await FolderAuthorities.open({ dataDir, key, overlapMs, mayCreate, log, clock })
     : await ExternalAuthorities.open({ ...external, clock });
   const ca = new BrokerCa(authorities, { names: options.names, log, clock, connectorCertificateMs });
   await ca.tend();

@@ -60,11 +60,15 @@ export class CaFolder {
   }
 
   /**
-   * Makes the authorities where there are none, and encrypts keys that are not. A folder that exists but cannot be read
-   * or does not fit together is an error, never made anew: every connector trusts the root in it. Throws `CaError`.
+   * Makes the authorities where there are none and `mayCreate` says so, and encrypts keys that are not. A folder that
+   * exists but cannot be read or does not fit together is an error, never made anew: every connector trusts the root in
+   * it. Throws `CaError`: `ca_missing` where there is none and none may be made.
    */
-  async prepare(now: number): Promise<void> {
-    if (!await this.#exists()) await this.#create(now);
+  async prepare(now: number, mayCreate: () => Promise<boolean>): Promise<void> {
+    if (!await this.exists()) {
+      if (!await mayCreate()) throw missing(this.path);
+      await this.#create(now);
+    }
     for (const name of await readdir(this.#dataDir)) {
       // Once `ca` is there, folders that a killed process left beside it (with keys inside) are of no use.
       if (!UNFINISHED.test(name)) continue;
@@ -204,7 +208,7 @@ export class CaFolder {
         await syncFolder(this.#dataDir);
       } catch (error) {
         await rm(unfinished, { recursive: true, force: true }).catch(() => {});
-        if (!await this.#exists()) throw error;
+        if (!await this.exists()) throw error;
       }
     });
   }
@@ -228,7 +232,8 @@ export class CaFolder {
     return isThere ? await this.#read(name) : null;
   }
 
-  async #exists(): Promise<boolean> {
+  /** True when there is an authority, whatever its state. Throws `ca_unreadable`. */
+  async exists(): Promise<boolean> {
     try {
       return (await stat(this.path)).isDirectory();
     } catch (cause) {
@@ -260,6 +265,14 @@ function part<T>(what: string, read: () => T): T {
   } catch (cause) {
     throw damaged(what, reasonOf(cause), cause);
   }
+}
+
+function missing(path: string): CaError {
+  return new CaError(
+    "ca_missing",
+    `Cannot start without "${path}": the store knows connectors that trust the authority that was there; restore a ` +
+      "backup, or make a new one, with which all of them must register again: ca create",
+  );
 }
 
 function damaged(what: string, state: string, cause?: unknown): CaError {

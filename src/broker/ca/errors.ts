@@ -2,6 +2,8 @@ import { type ErrorOptions, SallyportError } from "../../platform/error.ts";
 
 /** Codes of `CaError`. */
 export const CA_CODES = [
+  "ca_missing",
+  "ca_exists",
   "ca_unreadable",
   "ca_unwritable",
   "ca_invalid",

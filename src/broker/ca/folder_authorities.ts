@@ -25,6 +25,8 @@ export interface FolderAuthoritiesOptions {
   key: Secret | null;
   /** Time that a new root is announced before it is used, milliseconds. */
   overlapMs: number;
+  /** Asked where there is no authority: false where its loss must not go unnoticed. */
+  mayCreate: () => Promise<boolean>;
   log: Log;
   clock: { now(): number };
 }
@@ -48,9 +50,9 @@ export class FolderAuthorities implements Authorities {
 
   /** Opens the authority in `dataDir`/ca, made at the first start. Throws `CaError`, `CaKeyError`. */
   static async open(options: FolderAuthoritiesOptions): Promise<FolderAuthorities> {
-    const { dataDir, key, clock } = options;
+    const { dataDir, key, clock, mayCreate } = options;
     const folder = new CaFolder(dataDir, key);
-    await folder.prepare(clock.now());
+    await folder.prepare(clock.now(), mayCreate);
     const mark = await folder.mark();
     const authorities = new FolderAuthorities(options, folder, await folder.read(clock.now()), mark);
     await authorities.tend();

@@ -1,12 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { syncFolder } from "../../platform/atomic_file.ts";
+import { syncFolder, writeFileAtomically } from "../../platform/atomic_file.ts";
 import { makeFolder } from "../../platform/make_folder.ts";
 import { dataFolder } from "../data_folder.ts";
+import { lockDataFolder } from "../data_folder_lock.ts";
 import { backupStore } from "../store/backup.ts";
 import { restoreStore } from "../store/restore.ts";
+import { syncToDisk } from "../store/store_file.ts";
 import { CommandError } from "./errors.ts";
 
 /** What a restore put aside: nothing where there was nothing. */
@@ -33,9 +35,7 @@ export async function backupDataFolder(dataDir: string, to: string): Promise<voi
     await backupStore(from.store, copy.store);
     await step("back up", to, async () => {
       await copyFolder(from.ca, copy.ca);
-      if (await exists(from.adminToken)) {
-        await copyFile(from.adminToken, copy.adminToken, constants.COPYFILE_EXCL);
-      }
+      if (await exists(from.adminToken)) await copyToDisk(from.adminToken, copy.adminToken);
       await syncFolder(unfinished);
       await rename(unfinished, target);
       await syncFolder(dirname(target));
@@ -46,8 +46,9 @@ export async function backupDataFolder(dataDir: string, to: string): Promise<voi
 }
 
 /**
- * Puts a backup in the place of a data folder's store and CA; both replaced stay beside. Throws `restore_refused`,
- * `store_in_use` while a broker runs on the folder, and the store's other codes.
+ * Puts a backup in the place of a data folder's store and CA; both replaced stay beside. One that is cut short while it
+ * replaces them keeps brokers away (`restore_unfinished`) until it is run again. Throws `restore_refused`, `store_in_use`
+ * while a broker runs on the folder, and the store's other codes.
  */
 export async function restoreDataFolder(backup: string, dataDir: string): Promise<RestoreResult> {
   const from = dataFolder(backup);
@@ -57,17 +58,21 @@ export async function restoreDataFolder(backup: string, dataDir: string): Promis
   }
   // A name that the broker clears away at its next start, should this be cut off.
   const staged = join(dataDir, `ca.${randomBytes(6).toString("hex")}.new`);
+  using _lock = await lockDataFolder(dataDir, false);
   try {
-    await step("restore", backup, async () => {
-      await makeFolder(dataDir, 0o700);
-      await copyFolder(from.ca, staged);
+    await step("restore", backup, () => copyFolder(from.ca, staged));
+    const { replaced: replacedStore } = await restoreStore(from.store, to.store, {
+      onReplace: () => writeFileAtomically(to.restoring, `${resolve(backup)}\n`, 0o600),
     });
-    const { replaced: replacedStore } = await restoreStore(from.store, to.store);
     return await step("restore", backup, async () => {
       const replacedCa = await exists(to.ca) ? `${to.ca}.replaced-${fileTime(Date.now())}` : null;
       if (replacedCa !== null) await rename(to.ca, replacedCa);
       await rename(staged, to.ca);
-      if (await exists(from.adminToken)) await copyFile(from.adminToken, to.adminToken);
+      if (await exists(from.adminToken)) {
+        await writeFileAtomically(to.adminToken, await readFile(from.adminToken), 0o600);
+      }
+      await syncFolder(dataDir);
+      await rm(to.restoring, { force: true });
       await syncFolder(dataDir);
       return { replacedStore, replacedCa };
     });
@@ -85,9 +90,15 @@ export function fileTime(at: number): string {
 async function copyFolder(from: string, to: string): Promise<void> {
   await mkdir(to, { mode: 0o700 });
   for (const name of await readdir(from)) {
-    if (name.endsWith(".pem")) await copyFile(join(from, name), join(to, name), constants.COPYFILE_EXCL);
+    if (name.endsWith(".pem")) await copyToDisk(join(from, name), join(to, name));
   }
   await syncFolder(to);
+}
+
+/** A copy that a loss of power does not take back once its folder is synced as well. */
+async function copyToDisk(from: string, to: string): Promise<void> {
+  await copyFile(from, to, constants.COPYFILE_EXCL);
+  await syncToDisk(to);
 }
 
 async function step<T>(action: "back up" | "restore", path: string, work: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import { open, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { X509Certificate } from "node:crypto";
+import { syncFolder } from "../../platform/atomic_file.ts";
 import { certificateFingerprint, validity } from "../../platform/certificate.ts";
 import type { Environment } from "../../platform/configuration.ts";
 import type { Secret } from "../../platform/secret.ts";
@@ -16,6 +17,7 @@ import {
   renewIssuing,
 } from "../ca/roll_over.ts";
 import { isSealed, openKey } from "../ca/sealed_key.ts";
+import { lockDataFolder } from "../data_folder_lock.ts";
 import { CommandError } from "./errors.ts";
 
 /** An authority's files, and what opens them. */
@@ -41,6 +43,18 @@ export async function openCaFiles(dataDir: string, keyFile: string, env: Environ
     throw new CaError("ca_unreadable", `Cannot read "${folder.path}": there is no certificate authority yet`);
   }
   return { folder, dataDir, key: await readCaKey(keyFile, env), env };
+}
+
+/** Makes an authority where there is none, while no broker runs. Throws `ca_exists`, `store_in_use`. */
+export async function createCa(dataDir: string, keyFile: string, env: Environment): Promise<ShownCa> {
+  const key = await readCaKey(keyFile, env);
+  const folder = new CaFolder(dataDir, key);
+  using _lock = await lockDataFolder(dataDir, false);
+  if (await folder.exists()) {
+    throw new CaError("ca_exists", `Cannot make a certificate authority: "${folder.path}" is there`);
+  }
+  await folder.prepare(Date.now(), () => Promise.resolve(true));
+  return await showCa({ folder, dataDir, key, env });
 }
 
 /** Looks at an authority. */
@@ -93,6 +107,7 @@ export async function exportRootKey({ folder }: CaFiles, to: string, remove: boo
       await using file = await open(to, "wx", 0o600);
       await file.writeFile(text);
       await file.sync();
+      await syncFolder(dirname(resolve(to)));
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new CommandError("backup_failed", `Cannot write "${to}": ${why}`, { cause });

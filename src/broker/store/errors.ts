@@ -22,6 +22,7 @@ export const STORE_CODES = [
   "store_failed",
   "store_newer",
   "store_in_use",
+  "restore_unfinished",
   "store_file_exists",
   "store_file_failed",
 ] as const;

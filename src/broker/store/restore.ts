@@ -17,6 +17,8 @@ export interface RestoreOptions {
   actor?: Actor;
   clock?: { now(): Timestamp };
   migrations?: readonly Migration[];
+  /** Called once, when the copy is known to be good and before anything is replaced. */
+  onReplace?: () => Promise<void>;
 }
 
 /** What a restore did. */
@@ -48,6 +50,7 @@ export async function restoreStore(
     await prepare(temporary, from, actor, clock, migrations);
     foldWriteAheadLog(temporary);
     await syncToDisk(temporary);
+    await options.onReplace?.();
     const replaced = await exists(to) ? await setAside(to, clock.now()) : null;
     await fileStep("replace", to, async () => {
       // Of the old database; SQLite would take them for the new one's.

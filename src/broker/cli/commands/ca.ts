@@ -30,6 +30,20 @@ export function addCaCommands(program: Command, context: CliContext): void {
     return { json: shown, text };
   });
 
+  addLocation(addCommand(ca, {
+    usage: "create",
+    about:
+      "make an authority where it was lost: every connector must register again; the broker must be stopped",
+    example: "sallyport-broker ca create",
+  })).option("--json", "print JSON").action(
+    async ({ json = false, ...options }: Options) => {
+      const { dataDir, caKeyFile } = await folderConfiguration(options, context);
+      const { createCa } = await import("../ca.ts");
+      const made = await createCa(dataDir, caKeyFile, context.env);
+      printAnswer(context, done(made, "There is a new authority: register every connector again."), json);
+    },
+  );
+
   add(
     ca,
     context,
@@ -134,16 +148,20 @@ function add<Given extends Options>(
       const { json = false, ...options } = given.at(-2) as Given;
       const work = await import("../ca.ts");
       const open = async () => {
-        const { dataDir, caKeyFile, caSignCommand } = await localConfiguration(options, context);
-        if (caSignCommand.length > 0) {
-          throw new UsageError("usage_invalid", "Cannot change the CA: it is elsewhere, see caSignCommand");
-        }
+        const { dataDir, caKeyFile } = await folderConfiguration(options, context);
         return await work.openCaFiles(dataDir, caKeyFile, context.env);
       };
       const argument = given.length > 2 ? given[0] as string : undefined;
       printAnswer(context, await run(work, open, argument, options as Given), json);
     },
   );
+}
+
+/** Throws `usage_invalid` where the authority is not in the data folder. */
+async function folderConfiguration(options: LocationOptions, context: CliContext) {
+  const config = await localConfiguration(options, context);
+  if (config.caSignCommand.length === 0) return config;
+  throw new UsageError("usage_invalid", "Cannot change the CA: it is elsewhere, see caSignCommand");
 }
 
 function done(json: object, text: string): Answer {

@@ -21,12 +21,16 @@ export function addInitCommand(program: Command, context: CliContext): void {
       const { openStore } = await import("../../store/sqlite.ts");
       const { openCa } = await import("../../ca/ca.ts");
       const { readCaKey } = await import("../../ca/ca_key.ts");
+      const { mayCreateAuthority } = await import("../../ca/may_create.ts");
+      const { refuseUnfinishedRestore } = await import("../../unfinished_restore.ts");
       const { ensureFirstAdminToken } = await import("../../admin/first_token.ts");
       const folder = dataFolder(dataDir);
+      await refuseUnfinishedRestore(folder);
       await using store = await openStore({ path: folder.store });
       await using ca = await openCa(dataDir, {
         names: [tunnelName, enrolName],
         key: await readCaKey(caKeyFile, context.env),
+        mayCreate: () => mayCreateAuthority(store),
         log: silentLog,
       });
       const tokenMade = await ensureFirstAdminToken(store, folder.adminToken, silentLog);
