@@ -11,6 +11,7 @@ import { applyChanges } from "./response/header_changes.ts";
 import { type HeaderTranslator, incomingHeaders } from "./response_headers.ts";
 import { StatedLength } from "./stated_length.ts";
 
+const NO_TRAILERS: HeaderList = [];
 const CANCELLED: Abort = { code: "cancelled", begun: true };
 const UNUSABLE: Abort = { code: "backend_bad_response", begun: true };
 const IDLE: Abort = { code: "upgraded_idle", begun: true };
@@ -28,7 +29,7 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
   /** Changes the body on its way to the user; null where it goes as it comes. */
   #filter: BodyFilter | null = null;
   /** Of a response that is all here, but not yet through the filter. */
-  #trailers: HeaderList = [];
+  #trailers = NO_TRAILERS;
   #headMs = 0;
   /** Response bytes that the user has not taken yet. */
   #unread = 0;

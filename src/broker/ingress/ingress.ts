@@ -229,7 +229,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     const raw = req.rawHeaders;
     const connection = clientFacts.connection(req.socket as never);
     const admitted = admit(connection, hostOf(raw), req.url!, raw);
-    const user = new UpgradingUser(socket, first);
+    const user = new UpgradingUser(socket);
     const refused = (code: IngressCode, maintenance?: Maintenance): void => {
       deps.counters.failed(code);
       user.answer(pages(code, requestIds(), req.headers.accept, req.method!, maintenance));
@@ -242,7 +242,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     if (!sound || req.httpVersion !== "1.1") return refused("bad_request"); // RFC 9110 section 7.8.
     markRequest(headers, facts, route, deps.via.http11);
     const idle = { sweep: deps.idleSweep, afterMs: route.app.timeouts.upgradedIdleMs };
-    new UpgradeExchange(deps, target, pages, req, user, idle).start(
+    new UpgradeExchange(deps, target, pages, req, user, first, idle).start(
       admitted.backendTarget,
       headers,
     );

@@ -13,12 +13,9 @@ import { isAgreedSwitch, valuesOf } from "./websocket_handshake.ts";
 /** The connection of a user who has asked to change the protocol, which Node has let go of: bytes, no messages. */
 export class UpgradingUser {
   readonly socket: Duplex;
-  /** What came after the request head. */
-  readonly first: Buffer;
 
-  constructor(socket: Duplex, first: Buffer) {
+  constructor(socket: Duplex) {
     this.socket = socket;
-    this.first = first;
     socket.on("error", () => {}); // `close` follows, and says all that matters here.
   }
 
@@ -50,14 +47,15 @@ export class UpgradingUser {
 
 /** An exchange that becomes a connection of its own (WebSocket and the like), unless the backend declines. */
 export class UpgradeExchange extends IngressExchange {
-  readonly #req: IncomingMessage;
+  /** Null once the protocol has changed: thousands of such connections stay for hours. */
+  #req: IncomingMessage | null;
   readonly #user: UpgradingUser;
   readonly #pages: ErrorPages;
   readonly #idle: IdleSetting;
   #watch: IdleWatch | null = null;
-  /** `asked`: what the user sends is kept, a piece at most, since it is for whoever answers 101. */
+  /** `asked`: what the user sends is kept, in `#early`, a piece at most, since it is for whoever answers 101. */
   #phase: "asked" | "switched" | "declined" = "asked";
-  #early: Buffer[];
+  #early: Buffer[] | null;
   /** Where the frames end that the user gets; null where it is not a WebSocket. */
   #boundary: WebsocketBoundary | null = null;
   #isLeaving = false;
@@ -68,6 +66,7 @@ export class UpgradeExchange extends IngressExchange {
     pages: ErrorPages,
     req: IncomingMessage,
     user: UpgradingUser,
+    first: Buffer,
     idle: IdleSetting,
   ) {
     super(context, target);
@@ -75,7 +74,7 @@ export class UpgradeExchange extends IngressExchange {
     this.#user = user;
     this.#pages = pages;
     this.#idle = idle;
-    this.#early = user.first.length > 0 ? [user.first] : [];
+    this.#early = first.length > 0 ? [first] : null;
     user.socket.on("close", () => {
       this.#watch?.stop();
       this.userClosed();
@@ -88,8 +87,8 @@ export class UpgradeExchange extends IngressExchange {
     socket.on("drain", () => this.userDrained());
     socket.on("data", (bytes: Buffer) => this.#received(bytes));
     socket.on("end", () => this.#ended());
-    if (this.#early.length > 0) this.#pause();
-    this.dispatch(this.#req.method!, backendTarget, headers, "upgrade");
+    if (this.#early !== null) this.#pause();
+    this.dispatch(this.#req!.method!, backendTarget, headers, "upgrade");
   }
 
   #received(bytes: Buffer): void {
@@ -97,7 +96,7 @@ export class UpgradeExchange extends IngressExchange {
       if (this.#watch !== null) this.#watch.active = true;
       if (!this.sendBody(bytes)) this.#pause();
     } else if (this.#phase === "asked") {
-      this.#early.push(bytes);
+      (this.#early ??= []).push(bytes);
       this.#pause();
     }
   }
@@ -116,9 +115,10 @@ export class UpgradeExchange extends IngressExchange {
   protected startBody(): void {
     this.#phase = "switched";
     this.#watch = this.#idle.sweep.watch(this.#idle.afterMs, () => this.expire());
+    this.#req = null;
     let room = true;
-    for (const bytes of this.#early) room = this.sendBody(bytes);
-    this.#early = [];
+    for (const bytes of this.#early ?? []) room = this.sendBody(bytes);
+    this.#early = null;
     if (room) this.#user.socket.resume();
   }
 
@@ -145,7 +145,7 @@ export class UpgradeExchange extends IngressExchange {
       socket.resume();
       return;
     }
-    const { upgrade = "", "sec-websocket-key": key } = this.#req.headers;
+    const { upgrade = "", "sec-websocket-key": key } = this.#req!.headers;
     if (!isAgreedSwitch(upgrade, key as string | undefined, head.headers)) {
       throw new Error("Cannot change the protocol: backend has not agreed to what was asked");
     }
@@ -185,7 +185,8 @@ export class UpgradeExchange extends IngressExchange {
   }
 
   protected writeError(code: IngressCode): void {
-    const page = this.#pages(code, this.target.requestId, this.#req.headers.accept, this.#req.method!);
+    const { headers, method } = this.#req!; // No head is out yet.
+    const page = this.#pages(code, this.target.requestId, headers.accept, method!);
     this.noteStatus(page.status);
     this.#user.answer(page);
   }

@@ -20,7 +20,8 @@ const NOT_FOR_USERS: ReadonlySet<string> = new Set(["sec-websocket-accept", "con
  */
 export class WebsocketStreamExchange extends IngressExchange {
   readonly #stream: ServerHttp2Stream;
-  readonly #headers: IncomingHttpHeaders;
+  /** The user's `Accept`; all else of the handshake is forgotten, since many connections stay for hours. */
+  readonly #accept: string | undefined;
   readonly #pages: ErrorPages;
   readonly #idle: IdleSetting;
   readonly #key = websocketKey();
@@ -40,7 +41,7 @@ export class WebsocketStreamExchange extends IngressExchange {
   ) {
     super(context, target);
     this.#stream = stream;
-    this.#headers = headers;
+    this.#accept = headers.accept;
     this.#pages = pages;
     this.#idle = idle;
     stream.on("close", () => {
@@ -127,7 +128,7 @@ export class WebsocketStreamExchange extends IngressExchange {
   }
 
   protected writeError(code: IngressCode): void {
-    const page = this.#pages(code, this.target.requestId, this.#headers.accept, "CONNECT");
+    const page = this.#pages(code, this.target.requestId, this.#accept, "CONNECT");
     this.noteStatus(page.status);
     if (this.#stream.destroyed || this.#stream.closed) return;
     this.#stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
