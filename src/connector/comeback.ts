@@ -1,6 +1,7 @@
 import type { Log } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
 import { dialTunnel } from "./dial.ts";
+import { RegistrationError } from "./identity/errors.ts";
 import type { Identity } from "./identity/identity.ts";
 import { reenrol } from "./identity/reenrol.ts";
 import { renewIdentity } from "./identity/renewal.ts";
@@ -36,12 +37,19 @@ export class Comeback {
     this.#options = options;
   }
 
-  /** Resolves at once while the certificate is good. Throws `RegistrationError`, `StateError`, `RenewalError`, `DialError`. */
+  /**
+   * Resolves at once while the certificate is good, and where only this host's clock has it expired: the broker decides by its
+   * own. Throws `RegistrationError`, `StateError`, `RenewalError`, `DialError`. */
   async ensure(signal: AbortSignal): Promise<void> {
     const { identity, now = Date.now } = this.#options;
     if (now() < identity().notAfter) return;
     this.#running ??= this.#comeBack(signal).finally(() => this.#running = null);
-    await this.#running;
+    await this.#running.catch((error: Error) => {
+      if (!isGoodByBrokersClock(error, identity().notAfter)) throw error;
+      this.#options.log.warn(
+        "certificate has expired by this host's clock only, which is wrong: used all the same",
+      );
+    });
   }
 
   async #comeBack(signal: AbortSignal): Promise<void> {
@@ -62,4 +70,10 @@ export class Comeback {
     use(next);
     log.info("came back with a new certificate", { notAfter: new Date(next.notAfter).toISOString() });
   }
+}
+
+/** True where coming back was refused for this host's clock, and the certificate is good by the broker's. */
+function isGoodByBrokersClock(error: Error, notAfter: number): boolean {
+  if (!(error instanceof RegistrationError) || error.code !== "clock_wrong") return false;
+  return Date.parse(String(error.details.brokerTime)) < notAfter;
 }

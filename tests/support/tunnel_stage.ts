@@ -38,6 +38,9 @@ export interface ConnectorFacts {
 /** How to start one. */
 export interface StageOptions {
   connectorArgs?: readonly string[];
+  /** Added to the environment of broker and connector. */
+  brokerEnv?: Readonly<Record<string, string>>;
+  connectorEnv?: Readonly<Record<string, string>>;
   /** Sees each line of the broker's log. */
   onBrokerLog?: (line: string) => void;
   /** Before the broker starts; gives further arguments for it. */
@@ -102,6 +105,7 @@ export class TunnelStage implements AsyncDisposable {
         adminListen: `127.0.0.1:${before.listeners.admin.port}`,
       }),
       args: ["--drain-ms", "0", "--log-format", "json", ...this.#brokerArgs],
+      env: this.#options.brokerEnv,
       onLog: this.#options.onBrokerLog,
     });
     this.#stack.defer(() => broker.stop());
@@ -125,6 +129,7 @@ export class TunnelStage implements AsyncDisposable {
       stateDir: this.stateDir,
       runtime: connectorRuntime(),
       args: ["--log-format", "json", ...this.#options.connectorArgs ?? []],
+      env: this.#options.connectorEnv,
       onLog: (line) => {
         this.connectorLog.push(line);
         this.#onLine();

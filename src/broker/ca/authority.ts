@@ -19,8 +19,11 @@ export interface Authority {
 }
 
 const DAY_MS = 86_400_000;
-/** Certificates begin a little in the past, so that a peer whose clock is behind accepts them at once. */
-export const CLOCK_TOLERANCE_MS = 300_000;
+/**
+ * Certificates begin a day and an hour in the past: a peer whose clock is behind accepts them at once, and a clock that is set
+ * back by a day, here or there, makes none of them one of the future.
+ */
+export const CLOCK_TOLERANCE_MS = 25 * 3_600_000;
 /** Lifetimes: the root 20 years; the issuing certificate 3 years, replaced when a year is left. */
 const ROOT_MS = 20 * 365 * DAY_MS;
 const ISSUING_MS = 3 * 365 * DAY_MS;

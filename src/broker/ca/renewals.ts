@@ -78,7 +78,8 @@ export class Renewals {
   #checkRate(id: string): void {
     const now = this.#clock.now();
     for (const [one, times] of this.#issued) {
-      const recent = times.filter((at) => now - at < HOUR_MS);
+      // Of the future: before the clock went back, which must not shut anybody out until it is there again.
+      const recent = times.filter((at) => at <= now && now - at < HOUR_MS);
       if (recent.length === 0) this.#issued.delete(one);
       else this.#issued.set(one, recent);
     }

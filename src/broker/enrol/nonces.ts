@@ -46,9 +46,10 @@ export class Nonces {
   /** Spends a good nonce; false where it is none, or where too many were spent lately. */
   spend(nonce: string, now: number): boolean {
     if (!this.isGood(nonce, now)) return false;
-    // They end in about the order in which they were spent.
+    // They end in about the order in which they were spent. One that ends later than any can was spent before the clock went
+    // back, and is not good anyway.
     for (const [one, end] of this.#spent) {
-      if (end > now) break;
+      if (end > now && end <= now + this.#lifetimeMs) break;
       this.#spent.delete(one);
     }
     if (this.#spent.size >= this.#maxSpent) return false;

@@ -46,7 +46,9 @@ export class SourceLimit {
 
   #debtMs(network: string, now: number): number {
     const debt = this.#debts.get(network);
-    return debt === undefined ? 0 : Math.max(0, debt.ms - Math.max(0, now - debt.at));
+    if (debt === undefined) return 0;
+    if (now < debt.at) debt.at = now; // The clock went back: else nothing was forgiven until it is there again.
+    return Math.max(0, debt.ms - (now - debt.at));
   }
 }
 

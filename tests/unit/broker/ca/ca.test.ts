@@ -118,6 +118,8 @@ test("certificate authority: a connector's certificate says who it is for 90 day
   now = issued.notAfter;
   assert.throws(() => ca.identityOf(leaf), { code: "peer_certificate_expired" });
   now = START - DAY_MS;
+  assert.equal(ca.identityOf(leaf).connectorId, "c0ffee", "a clock that was set back by a day");
+  now = START - 2 * DAY_MS;
   assert.throws(() => ca.identityOf(leaf), { code: "peer_certificate_expired" });
 });
 

@@ -32,3 +32,11 @@ test("nonces: only so many spent ones are remembered, none is taken beyond it, a
   assert.equal(nonces.spend(c!, 10), false);
   assert.equal(nonces.spend(c!, 1_000), true, "the first has ended");
 });
+
+test("nonces: those spent before the clock went back take no place from others", () => {
+  const nonces = new Nonces({ lifetimeMs: 1_000, maxSpent: 1 });
+  const [later, now] = [nonces.issue(86_400_000), nonces.issue(0)];
+  assert.equal(nonces.spend(later, 86_400_000), true);
+  assert.equal(nonces.spend(now, 10), true);
+  assert.equal(nonces.spend(now, 10), false);
+});

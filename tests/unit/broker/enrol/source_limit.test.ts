@@ -14,6 +14,14 @@ test("source limit: failures beyond the burst wait, and are forgiven with time",
   assert.equal(limit.waitMs("192.0.2.2", 0), 0);
 });
 
+test("source limit: a clock that goes back does not hold up what is forgiven", () => {
+  const limit = new SourceLimit({ burst: 2, refillMs: 1_000 });
+  for (let i = 0; i < 5; i++) limit.failed("192.0.2.1", 86_400_000);
+  assert.equal(limit.waitMs("192.0.2.1", 0), 1_000);
+  assert.equal(limit.waitMs("192.0.2.1", 400), 600);
+  assert.equal(limit.waitMs("192.0.2.1", 1_001), 0);
+});
+
 test("source limit: addresses of one IPv6 network of 64 bits count as one", () => {
   const limit = new SourceLimit({ burst: 1 });
   limit.failed("2001:db8::1", 0);
