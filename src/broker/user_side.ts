@@ -8,6 +8,7 @@ import { createEnrolmentApp } from "./enrol/app.ts";
 import { AppGates } from "./ingress/app_gates.ts";
 import { createCertificates } from "./ingress/certificates.ts";
 import { createClientFacts } from "./ingress/client_facts.ts";
+import { FailureLog } from "./ingress/failure_log.ts";
 import { READ_BEYOND } from "./ingress/head_limits.ts";
 import { IdleSweep } from "./ingress/idle_sweep.ts";
 import { PausedUsers } from "./ingress/paused_users.ts";
@@ -88,6 +89,7 @@ export async function createUserSide(
     lanes: registry,
     counters,
     sessionLog: logging.session,
+    failures: new FailureLog(log),
     log,
     router,
     clientFacts: createClientFacts(trustedProxies),

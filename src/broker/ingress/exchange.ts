@@ -297,7 +297,10 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
     const { counters, sessionLog } = this.context;
     const totalMs = performance.now() - this.#begunAt;
     counters.finished(this.#status, totalMs, this.bytesIn, this.#length.seen);
-    if (!sessionLog.enabled) return;
+    if (!sessionLog.enabled) {
+      if (error !== undefined && this.#status >= 500) this.#noteFailure(error, totalMs);
+      return;
+    }
     sessionLog.write({
       requestId: this.target.requestId,
       app: this.target.appName,
@@ -312,6 +315,18 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
       totalMs,
       clientIp: this.target.clientIp,
       ...(error === undefined ? {} : { error }),
+    });
+  }
+
+  #noteFailure(code: string, totalMs: number): void {
+    const { requestId, appName } = this.target;
+    this.context.failures.note({
+      code,
+      status: this.#status,
+      requestId,
+      app: appName,
+      connector: this.connectorId,
+      totalMs,
     });
   }
 }

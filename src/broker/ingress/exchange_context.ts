@@ -8,6 +8,7 @@ import type { AppGates } from "./app_gates.ts";
 import type { AppLimits } from "./app_limits.ts";
 import type { RequestFacts } from "./client_facts.ts";
 import type { IngressCode } from "./error_table.ts";
+import type { FailureLog } from "./failure_log.ts";
 import type { IdleSweep } from "./idle_sweep.ts";
 import type { PausedUsers } from "./paused_users.ts";
 import type { ViaNames } from "./request_marks.ts";
@@ -20,6 +21,8 @@ export interface ExchangeContext {
   lanes: Lanes;
   counters: DataPlaneCounters;
   sessionLog: SessionLog;
+  /** Told of requests that could not be served while the session log is off. */
+  failures: FailureLog;
   /** Flushes once a turn of the event loop. */
   turns: FlushQueue;
   gates: AppGates;
