@@ -57,10 +57,15 @@ export function isExhausted({ code }: Abort): boolean {
 /** Ends of exchanges for which there is no page: the user has gone, or has been answered. */
 const UNANSWERED: ReadonlySet<string> = new Set(["cancelled", "upgraded_idle"]);
 
-const TLS_CODE = /^backend_tls_[a-z_]{1,40}$/;
+/** What connectors of ours say of TLS to a backend, beside the code of the page. */
+const TLS_CODES: ReadonlySet<string> = new Set([
+  "backend_tls_untrusted",
+  "backend_tls_name_mismatch",
+  "backend_tls_expired",
+]);
 
 /** The code under which it is counted and logged: connectors can say what they like, ours are few. */
 export function countedAs(code: string): string {
-  if (ANSWERS.has(code) || KNOWN.has(code) || UNANSWERED.has(code) || TLS_CODE.test(code)) return code;
-  return "tunnel_lost";
+  if (ANSWERS.has(code) || KNOWN.has(code) || UNANSWERED.has(code) || TLS_CODES.has(code)) return code;
+  return answerTo(code);
 }

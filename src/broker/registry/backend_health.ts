@@ -3,11 +3,17 @@ const FIRST_MS = 5_000;
 const LONGEST_MS = 60_000;
 /** What a connector says counts for this long, milliseconds; it says so again every 20 s. */
 const REPORT_COUNTS_MS = 60_000;
+/** What nobody has spoken of for so long is forgotten, failures that make the next time longer included, milliseconds. */
+const FORGET_MS = 2 * LONGEST_MS;
 
 /** Stands for all apps: what no app of a connector can be served without. */
 const ALL_APPS = "";
 
 interface Unwell {
+  readonly appId: string;
+  readonly connectorId: string;
+  /** Last time that something was said of it. */
+  at: number;
   /** Avoided until then. */
   until: number;
   failures: number;
@@ -20,24 +26,29 @@ interface Unwell {
  * report. Who is in here is chosen for this app only where nobody else can serve it.
  */
 export class BackendHealth {
+  /** By app, then by connector. */
   readonly #unwell = new Map<string, Map<string, Unwell>>();
+  /** The same by connector. */
+  readonly #ofConnector = new Map<string, Set<Unwell>>();
+  /** All of them, that of which nothing was said for longest first. */
+  readonly #byAge = new Set<Unwell>();
 
   /** True when all is well, which is the common case and costs one look. */
   get isEmpty(): boolean {
     return this.#unwell.size === 0;
   }
 
+  /** Pairs of app and connector of which something is kept. */
+  get size(): number {
+    return this.#byAge.size;
+  }
+
   /** An exchange has found the backend out of reach. */
   failed(appId: string, connectorId: string, now: number): void {
-    const app = this.#of(appId);
-    const known = app.get(connectorId);
-    const failures = (known?.failures ?? 0) + 1;
-    const until = now + Math.min(LONGEST_MS, FIRST_MS * 2 ** (failures - 1));
-    app.set(connectorId, {
-      until: Math.max(known?.until ?? 0, until),
-      failures,
-      isReported: known?.isReported ?? false,
-    });
+    const unwell = this.#of(appId, connectorId, now);
+    unwell.isReported &&= unwell.until > now;
+    unwell.failures += 1;
+    unwell.until = Math.max(unwell.until, now + Math.min(LONGEST_MS, FIRST_MS * 2 ** (unwell.failures - 1)));
   }
 
   /** A connector's host has run out of what every connection needs: it is avoided for all apps. */
@@ -49,27 +60,36 @@ export class BackendHealth {
   /** An exchange has been answered by the backend. */
   answered(appId: string, connectorId: string, now: number): void {
     // Not before its time: what is answered meanwhile is on connections that the connector had before.
-    const all = this.#unwell.get(ALL_APPS);
-    if (all !== undefined && !this.#isAvoided(ALL_APPS, connectorId, now)) {
-      this.#drop(ALL_APPS, all, connectorId);
-    }
-    const app = this.#unwell.get(appId);
-    if (app === undefined || app.get(connectorId)?.isReported) return;
-    this.#drop(appId, app, connectorId);
+    if (!this.#isAvoided(ALL_APPS, connectorId, now)) this.#drop(this.#known(ALL_APPS, connectorId));
+    const unwell = this.#known(appId, connectorId);
+    if (unwell !== undefined && !(unwell.isReported && unwell.until > now)) this.#drop(unwell);
   }
 
   /** What a connector says of its backend: when that changes, and while it is out of reach again and again. True: that is news. */
   reported(appId: string, connectorId: string, isUp: boolean, now: number): boolean {
-    const app = this.#of(appId);
-    const wasReported = app.get(connectorId)?.isReported === true;
-    if (isUp) this.#drop(appId, app, connectorId);
-    else app.set(connectorId, { until: now + REPORT_COUNTS_MS, failures: 1, isReported: true });
+    const known = this.#known(appId, connectorId);
+    const wasReported = known?.isReported === true && known.until > now;
+    if (isUp) this.#drop(known);
+    else {
+      const unwell = this.#of(appId, connectorId, now);
+      unwell.until = now + REPORT_COUNTS_MS;
+      unwell.failures = 1;
+      unwell.isReported = true;
+    }
     return isUp === wasReported;
   }
 
   /** The connector has no tunnel any more: what it said counts no longer. */
   forget(connectorId: string): void {
-    for (const [appId, app] of this.#unwell) this.#drop(appId, app, connectorId);
+    for (const unwell of this.#ofConnector.get(connectorId) ?? []) this.#drop(unwell);
+  }
+
+  /** Call now and then: forgets that of which nothing was said for two minutes. */
+  sweep(now: number): void {
+    for (const unwell of this.#byAge) {
+      if (now - unwell.at < FORGET_MS) return;
+      this.#drop(unwell);
+    }
   }
 
   /** True while the connector is to be avoided for the app. */
@@ -77,26 +97,49 @@ export class BackendHealth {
     return this.#isAvoided(appId, connectorId, now) || this.#isAvoided(ALL_APPS, connectorId, now);
   }
 
-  /** Apps that a connector cannot serve now. */
+  /** Apps that a connector cannot serve now; in a time that grows with what is kept of this connector. */
   unwellAppsOf(connectorId: string, now: number): string[] {
-    return [...this.#unwell.keys()].filter((appId) => {
-      return appId !== ALL_APPS && this.#isAvoided(appId, connectorId, now);
-    });
+    const apps: string[] = [];
+    for (const { appId, until } of this.#ofConnector.get(connectorId) ?? []) {
+      if (appId !== ALL_APPS && until > now) apps.push(appId);
+    }
+    return apps;
   }
 
   #isAvoided(appId: string, connectorId: string, now: number): boolean {
-    const until = this.#unwell.get(appId)?.get(connectorId)?.until;
+    const until = this.#known(appId, connectorId)?.until;
     return until !== undefined && until > now;
   }
 
-  #of(appId: string): Map<string, Unwell> {
-    let app = this.#unwell.get(appId);
-    if (app === undefined) this.#unwell.set(appId, app = new Map());
-    return app;
+  #known(appId: string, connectorId: string): Unwell | undefined {
+    return this.#unwell.get(appId)?.get(connectorId);
   }
 
-  #drop(appId: string, app: Map<string, Unwell>, connectorId: string): void {
+  /** What is kept of the two, from now on if nothing was; it is the youngest then. */
+  #of(appId: string, connectorId: string, now: number): Unwell {
+    let unwell = this.#known(appId, connectorId);
+    if (unwell === undefined) {
+      unwell = { appId, connectorId, at: now, until: 0, failures: 0, isReported: false };
+      let app = this.#unwell.get(appId);
+      if (app === undefined) this.#unwell.set(appId, app = new Map());
+      app.set(connectorId, unwell);
+      let own = this.#ofConnector.get(connectorId);
+      if (own === undefined) this.#ofConnector.set(connectorId, own = new Set());
+      own.add(unwell);
+    } else this.#byAge.delete(unwell);
+    this.#byAge.add(unwell);
+    unwell.at = now;
+    return unwell;
+  }
+
+  #drop(unwell: Unwell | undefined): void {
+    if (unwell === undefined || !this.#byAge.delete(unwell)) return;
+    const { appId, connectorId } = unwell;
+    const app = this.#unwell.get(appId)!;
     app.delete(connectorId);
     if (app.size === 0) this.#unwell.delete(appId);
+    const own = this.#ofConnector.get(connectorId)!;
+    own.delete(unwell);
+    if (own.size === 0) this.#ofConnector.delete(connectorId);
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answerTo } from "../../../../src/broker/ingress/answer_codes.ts";
+import { answerTo, countedAs } from "../../../../src/broker/ingress/answer_codes.ts";
 import { ERROR_TEXTS } from "../../../../src/broker/ingress/error_table.ts";
 import { BACKEND_CODES } from "../../../../src/connector/backend/errors.ts";
 
@@ -37,4 +37,13 @@ test("answerTo: a code that nobody knows is a lost tunnel", () => {
   assert.equal(answerTo("from_the_future"), "tunnel_lost");
   assert.equal(answerTo("toString"), "tunnel_lost");
   assert.equal(answerTo("app_unknown"), "no_connector");
+});
+
+test("countedAs: codes of our own stay what they are, what a connector invents is one of few", () => {
+  for (const code of BACKEND_CODES) assert.equal(countedAs(code), code);
+  const invented = Array.from({ length: 1_000 }, (_, i) => [
+    `backend_tls_${"abcdefghij"[i % 10]!.repeat(1 + i / 40)}`,
+    `x${i}`,
+  ]).flat();
+  assert.deepEqual(new Set(invented.map(countedAs)), new Set(["backend_tls_failed", "tunnel_lost"]));
 });

@@ -64,6 +64,54 @@ test("with a connector's last tunnel goes what was known of it", () => {
   assert.deepEqual(health.unwellAppsOf("d", 0), ["two"]);
 });
 
+test("what nobody speaks of any more is forgotten, what is said again is not", () => {
+  const health = new BackendHealth();
+  health.failed("app", "d", 0);
+  for (let i = 0; i < 5_000; i++) health.reported(`app ${i}`, "c", false, i);
+  assert.equal(health.size, 5_001);
+  for (let i = 0; i < 10; i++) health.reported(`app ${i}`, "c", false, 100_000);
+  assert.equal(health.size, 5_001, "again is no more");
+  health.sweep(119_999);
+  assert.equal(health.size, 5_001);
+  health.sweep(122_000);
+  assert.equal(health.isUnwell("app", "d", 122_000), false);
+  assert.equal(health.size, 5_000 - 1_991, "those of the first two seconds but ten");
+  health.sweep(130_000);
+  assert.equal(health.size, 10);
+  assert.equal(health.unwellAppsOf("c", 130_000).length, 10);
+  health.sweep(220_000);
+  assert.deepEqual([health.size, health.isEmpty], [0, true]);
+});
+
+test("a report that counts no longer is none: the next is news, and an answer ends what came after it", () => {
+  const health = new BackendHealth();
+  health.reported("app", "c", false, 0);
+  assert.equal(health.reported("app", "c", false, 70_000), true);
+  health.failed("app", "c", 140_000);
+  assert.equal(health.isUnwell("app", "c", 140_001), true);
+  health.answered("app", "c", 140_002);
+  assert.equal(health.isEmpty, true);
+});
+
+test("what is asked of one connector costs no look at what is known of others", () => {
+  const health = new BackendHealth();
+  for (let i = 0; i < 2_000; i++) health.reported(`app ${i}`, "many", false, 0);
+  health.reported("app 7", "one", false, 0);
+  const looks = new Set<unknown>();
+  const { get } = Map.prototype;
+  Map.prototype.get = function (key) {
+    looks.add(key);
+    return get.call(this, key);
+  };
+  try {
+    assert.deepEqual(health.unwellAppsOf("one", 1), ["app 7"]);
+    health.forget("one");
+  } finally {
+    Map.prototype.get = get;
+  }
+  assert.deepEqual(looks, new Set(["one", "app 7"]));
+});
+
 test("latency follows a rise at once, a fall slowly, and is forgotten when nothing is seen", () => {
   const latency = new PeakEwma(10, 0);
   latency.observe(100, 1_000);
