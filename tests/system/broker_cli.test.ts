@@ -13,6 +13,7 @@ import { DataPlaneCounters } from "../../src/broker/metrics/counters.ts";
 import { createMetrics } from "../../src/broker/metrics/prometheus.ts";
 import type { Store } from "../../src/broker/store/port.ts";
 import { openStore } from "../../src/broker/store/sqlite.ts";
+import { startBroker } from "../../src/demo/processes.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { parseEnrolmentToken } from "../../src/protocol/enrolment.ts";
 import { LiveTable, TOKEN_FACTS } from "../support/admin_fixture.ts";
@@ -330,6 +331,31 @@ test("broker CLI: backs up while the store is in use; restore refuses until it i
   const copy = await openStore({ path: dataFolder(data).store });
   t.after(() => copy.close());
   assert.equal((await copy.getGroup(group.id)).name, "Kept");
+});
+
+test("broker CLI: the last admin token cannot be revoked; reset, with the broker stopped, makes another one", async (t) => {
+  const other = await mkdtemp(join(tmpdir(), "sallyport-reset-"));
+  t.after(() => rm(other, { recursive: true, force: true }));
+  const data = join(other, "data");
+  const broker = await startBroker({ dataDir: data });
+  t.after(() => broker.stop());
+  const reach = ["--admin-url", broker.adminUrl, "--data-dir", data, "--json"];
+  const [first] = (await brokerCli(["admin-token", "list", ...reach])).json;
+  const revoked = await brokerCli(["admin-token", "revoke", first.id, ...reach]);
+  assert.deepEqual([revoked.code, revoked.json.error.code], [1, "admin_token_last"]);
+  const running = await brokerCli(["admin-token", "reset", "--data-dir", data, "--json"]);
+  assert.deepEqual([running.code, running.json.error.code], [1, "store_in_use"]);
+  await broker.stop();
+  const reset = await brokerCli(["admin-token", "reset", "--data-dir", data, "--json"]);
+  assert.equal(reset.code, 0, reset.stderr);
+  const again = await startBroker({ dataDir: data });
+  t.after(() => again.stop());
+  assert.notEqual(again.adminToken, broker.adminToken);
+  assert.equal((await again.admin.connectors()).length, 0);
+  const old = await brokerCli(["admin-token", "list", "--admin-url", again.adminUrl, "--json"], {
+    SALLYPORT_ADMIN_TOKEN: broker.adminToken,
+  });
+  assert.equal(old.json.error.code, "unauthorized");
 });
 
 function createAdminAppStub() {

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { link, open, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { randomBytes } from "node:crypto";
-import { syncFolder } from "../../platform/atomic_file.ts";
+import { syncFolder, writeFileAtomically } from "../../platform/atomic_file.ts";
 import type { Log } from "../../platform/log.ts";
 import type { Store } from "../store/port.ts";
 import { adminTokenSha256, createAdminToken, isAdminToken } from "./admin_token.ts";
@@ -22,6 +22,21 @@ export async function ensureFirstAdminToken(store: Store, path: string, log: Log
   await store.createAdminToken(ACTOR, "first token", adminTokenSha256(kept));
   log.info("Admin token written: keep it, or replace it by one of your own and revoke it", { path });
   return true;
+}
+
+/**
+ * For who has no good admin token left, or one too many: writes a new one to `path` (mode 0600) in the place of what is
+ * there, and revokes all others. The file comes first: what is cut short is made good by doing it again. Throws
+ * `admin_token_file_invalid`, `StoreError`.
+ */
+export async function resetAdminTokens(store: Store, path: string): Promise<void> {
+  const { token, sha256 } = createAdminToken();
+  try {
+    await writeFileAtomically(path, `${token}\n`, 0o600);
+  } catch (cause) {
+    throw new AdminTokenFileError(path, "it cannot be written", cause);
+  }
+  await store.replaceAdminTokens({ kind: "system", id: "admin-token-reset" }, "reset", sha256);
 }
 
 /** A whole file or none: written beside, synced, then linked to its name, which fails when the name is taken. */

@@ -1,6 +1,6 @@
-import type { AdminToken } from "../model.ts";
-import type { Database, Queries } from "./database.ts";
-import { notFound } from "./errors.ts";
+import type { Actor, AdminToken } from "../model.ts";
+import type { Database, Mutation, Queries } from "./database.ts";
+import { notFound, StoreError } from "./errors.ts";
 import { rowsToAsk, toPage } from "./page.ts";
 import type { Store } from "./port.ts";
 import { newRecord, nextVersion, toRecord } from "./record.ts";
@@ -14,7 +14,12 @@ export function adminTokenCalls(
   database: Database,
 ): Pick<
   Store,
-  "listAdminTokens" | "getAdminToken" | "createAdminToken" | "revokeAdminToken" | "findAdminToken"
+  | "listAdminTokens"
+  | "getAdminToken"
+  | "createAdminToken"
+  | "revokeAdminToken"
+  | "replaceAdminTokens"
+  | "findAdminToken"
 > {
   return {
     listAdminTokens: (query) =>
@@ -27,27 +32,21 @@ export function adminTokenCalls(
     getAdminToken: (id) => database.read(async (db) => toAdminToken(await tokenRow(db, id))),
 
     createAdminToken: (actor, name, secretSha256) =>
-      database.write(async ({ db, now, createId, audit }) => {
-        const row: AdminTokenTable = {
-          ...newRecord(createId(), now),
-          name,
-          last_used_at: null,
-          revoked_at: null,
-          secret_sha256: secretSha256,
-        };
-        await db.insertInto("admin_tokens").values(row).execute();
-        await audit(actor, "admin_token.create", row.id, { name });
-        return toAdminToken(row);
-      }),
+      database.write(async (mutation) => toAdminToken(await create(mutation, actor, name, secretSha256))),
 
     revokeAdminToken: (actor, id) =>
-      database.write(async ({ db, now, audit }) => {
-        const row = await tokenRow(db, id);
+      database.write(async (mutation) => {
+        const row = await tokenRow(mutation.db, id);
         if (row.revoked_at !== null) return toAdminToken(row);
-        const changed = { revoked_at: now, ...nextVersion(row, now) };
-        await db.updateTable("admin_tokens").set(changed).where("id", "=", id).execute();
-        await audit(actor, "admin_token.revoke", id, { revokedAt: now });
-        return toAdminToken({ ...row, ...changed });
+        if ((await otherLiveRows(mutation.db, id)).length === 0) throw lastOne(row);
+        return toAdminToken(await revoke(mutation, actor, row));
+      }),
+
+    replaceAdminTokens: (actor, name, secretSha256) =>
+      database.write(async (mutation) => {
+        const made = await create(mutation, actor, name, secretSha256);
+        for (const row of await otherLiveRows(mutation.db, made.id)) await revoke(mutation, actor, row);
+        return toAdminToken(made);
       }),
 
     findAdminToken: async (secretSha256) => {
@@ -74,6 +73,49 @@ async function noteUse(database: Database, { id, last_used_at }: AdminTokenTable
     database.log.warn("Use of an admin token could not be noted", { tokenId: id, error });
     return last_used_at;
   }
+}
+
+async function create(
+  { db, now, createId, audit }: Mutation,
+  actor: Actor,
+  name: string,
+  secretSha256: string,
+): Promise<AdminTokenTable> {
+  const row: AdminTokenTable = {
+    ...newRecord(createId(), now),
+    name,
+    last_used_at: null,
+    revoked_at: null,
+    secret_sha256: secretSha256,
+  };
+  await db.insertInto("admin_tokens").values(row).execute();
+  await audit(actor, "admin_token.create", row.id, { name });
+  return row;
+}
+
+async function revoke(
+  { db, now, audit }: Mutation,
+  actor: Actor,
+  row: AdminTokenTable,
+): Promise<AdminTokenTable> {
+  const changed = { revoked_at: now, ...nextVersion(row, now) };
+  await db.updateTable("admin_tokens").set(changed).where("id", "=", row.id).execute();
+  await audit(actor, "admin_token.revoke", row.id, { revokedAt: now });
+  return { ...row, ...changed };
+}
+
+/** Tokens that are not revoked, but for one. */
+async function otherLiveRows(db: Queries, id: string): Promise<AdminTokenTable[]> {
+  return await db.selectFrom("admin_tokens").selectAll().where("id", "!=", id)
+    .where("revoked_at", "is", null).execute();
+}
+
+function lastOne({ id, name }: AdminTokenTable): StoreError {
+  return new StoreError(
+    "admin_token_last",
+    `Cannot revoke admin token "${name}": nobody could get in any more; make another one first`,
+    { details: { id } },
+  );
 }
 
 async function tokenRow(db: Queries, id: string): Promise<AdminTokenTable> {

@@ -8,6 +8,7 @@ export const STORE_CODES = [
   "url_taken",
   "group_not_empty",
   "group_undeletable",
+  "admin_token_last",
   "value_invalid",
   "token_unknown",
   "token_expired",

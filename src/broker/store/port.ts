@@ -68,7 +68,7 @@ export interface NewCertificate {
  * The broker's memory. Every mutating call is one transaction with its audit entry, and resolves when it is on disk.
  * A change that changes nothing (the same values, revoked again) is answered with the record as it is: no new version,
  * no audit entry. Errors are `StoreError` with codes `not_found`, `version_conflict`, `name_taken`, `url_taken`,
- * `group_not_empty`, `group_undeletable`, `value_invalid` (a cursor or URL that cannot be read), `store_unavailable`
+ * `group_not_empty`, `group_undeletable`, `admin_token_last`, `value_invalid` (a cursor or URL that cannot be read), `store_unavailable`
  * (retryable; nothing was applied), `store_damaged`, `store_failed`; enrolment: `TokenRefusedError` with codes
  * `token_unknown`, `token_expired`, `token_used`, `token_revoked`, `token_wrong_machine`, `token_wrong_network`,
  * `connector_unknown`. `expectedVersion` undefined means "whatever it is".
@@ -175,7 +175,10 @@ export interface Store {
   listAdminTokens(query: PageQuery): Promise<Page<AdminToken>>;
   getAdminToken(id: string): Promise<AdminToken>;
   createAdminToken(actor: Actor, name: string, secretSha256: string): Promise<AdminToken>;
+  /** Not the last one: `admin_token_last`. */
   revokeAdminToken(actor: Actor, id: string): Promise<AdminToken>;
+  /** Makes a token and revokes all others, in one transaction. */
+  replaceAdminTokens(actor: Actor, name: string, secretSha256: string): Promise<AdminToken>;
   /** The live admin token with this hash, or null. Notes the use, at most once a minute. */
   findAdminToken(secretSha256: string): Promise<AdminToken | null>;
 

@@ -47,9 +47,9 @@ const revoke = createRoute({
   path,
   operationId: "revokeAdminToken",
   tags,
-  summary: "Revoke an admin token; it stays in the list",
+  summary: "Revoke an admin token; it stays in the list; the last one is kept",
   request: { params: idParam },
-  responses: { 200: answers("The revoked token.", adminTokenSchema), ...problems(401, 404) },
+  responses: { 200: answers("The revoked token.", adminTokenSchema), ...problems(401, 404, 409) },
 });
 
 /** Routes of admin tokens. */

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { AdminTokenAnswer, NewAdminTokenAnswer } from "../../admin/schemas/token.ts";
-import { addClientCommand } from "../command.ts";
-import type { CliContext } from "../context.ts";
+import { addClientCommand, addCommand, addLocation } from "../command.ts";
+import { localConfiguration, type LocationOptions } from "../configuration.ts";
+import { type CliContext, printAnswer } from "../context.ts";
 import { table, when } from "../table.ts";
 
 /** `admin-token ...` */
@@ -38,10 +39,30 @@ export function addAdminTokenCommands(program: Command, context: CliContext): vo
 
   addClientCommand(token, context, {
     usage: "revoke <id>",
-    about: "revoke an admin token",
+    about: "revoke an admin token; the last one is kept",
     example: "sallyport-broker admin-token revoke TOKEN_ID",
   }, async (client, _options, id) => {
     const revoked = await client.delete<AdminTokenAnswer>(`admin-tokens/${encodeURIComponent(id!)}`);
     return { json: revoked, text: `Revoked admin token ${id}.` };
   });
+
+  addLocation(addCommand(token, {
+    usage: "reset",
+    about: "revoke all admin tokens and write a new one into the data folder; the broker must be stopped",
+    example: "sallyport-broker admin-token reset",
+  }))
+    .option("--json", "print JSON")
+    .action(async ({ json, ...location }: LocationOptions & { json?: boolean }) => {
+      const { dataDir } = await localConfiguration(location, context);
+      const { dataFolder } = await import("../../data_folder.ts");
+      const { lockDataFolder } = await import("../../data_folder_lock.ts");
+      const { openStore } = await import("../../store/sqlite.ts");
+      const { resetAdminTokens } = await import("../../admin/first_token.ts");
+      const { store: path, adminToken } = dataFolder(dataDir);
+      using _lock = await lockDataFolder(dataDir, false);
+      await using store = await openStore({ path });
+      await resetAdminTokens(store, adminToken);
+      const text = `All admin tokens are revoked; a new one is in "${adminToken}".`;
+      printAnswer(context, { json: { adminTokenFile: adminToken }, text }, json ?? false);
+    });
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { adminTokenSha256, createAdminToken } from "../../../../src/broker/admin/admin_token.ts";
 import { AdminTokenFileError } from "../../../../src/broker/admin/errors.ts";
-import { ensureFirstAdminToken } from "../../../../src/broker/admin/first_token.ts";
+import { ensureFirstAdminToken, resetAdminTokens } from "../../../../src/broker/admin/first_token.ts";
 import { silentLog } from "../../../../src/platform/log.ts";
 import { ADMIN, temporaryFolder, temporaryStore } from "../../../support/store_fixture.ts";
 
@@ -45,10 +45,22 @@ test("first admin token: something else under its name is never overwritten", as
   assert.equal((await store.listAdminTokens({ limit: 1 })).items.length, 0);
 });
 
-test("first admin token: none is made where all have been revoked", async (t) => {
+test("first admin token: none is made where the store has one, and the last one cannot be revoked", async (t) => {
   const { store } = await temporaryStore(t);
-  const made = await store.createAdminToken(ADMIN, "old", createAdminToken().sha256);
-  await store.revokeAdminToken(ADMIN, made.id);
   const path = join(temporaryFolder(t), "admin-token");
+  const made = await store.createAdminToken(ADMIN, "old", createAdminToken().sha256);
+  await assert.rejects(store.revokeAdminToken(ADMIN, made.id), { code: "admin_token_last" });
   assert.equal(await ensureFirstAdminToken(store, path, silentLog), false);
+});
+
+test("admin tokens reset: a new one in the file, private, and none of before is good", async (t) => {
+  const { store } = await temporaryStore(t);
+  const path = join(temporaryFolder(t), "admin-token");
+  await ensureFirstAdminToken(store, path, silentLog);
+  const before = (await readFile(path, "utf8")).trim();
+  await resetAdminTokens(store, path);
+  const token = (await readFile(path, "utf8")).trim();
+  assert.equal(await store.findAdminToken(adminTokenSha256(before)), null);
+  assert.ok(await store.findAdminToken(adminTokenSha256(token)));
+  if (process.platform !== "win32") assert.equal((await stat(path)).mode & 0o777, 0o600);
 });
