@@ -5,10 +5,10 @@ export const ENROLMENT_FORMAT_CODES = ["token_malformed", "enrolment_message_inv
 export type EnrolmentFormatCode = (typeof ENROLMENT_FORMAT_CODES)[number];
 
 /**
- * Codes that the broker's enrolment endpoint answers with, in the `code` member of a problem body (RFC 9457).
- * `source_limited` and `enrolment_busy` come with `Retry-After`.
+ * Codes of refusals that tell people what to do: the connector shows them as its own. `source_limited` and
+ * `enrolment_busy` come with `Retry-After`.
  */
-export const ENROLMENT_ANSWER_CODES = [
+export const ENROLMENT_REFUSAL_CODES = [
   "token_unknown",
   "token_expired",
   "token_used",
@@ -24,11 +24,19 @@ export const ENROLMENT_ANSWER_CODES = [
   "reenrolment_off",
   "reenrolment_late",
   "csr_invalid",
-  "request_invalid",
-  "request_too_large",
+  "connector_disabled",
   "source_limited",
   "enrolment_busy",
-  "connector_disabled",
+] as const;
+
+/** One of {@linkcode ENROLMENT_REFUSAL_CODES}. */
+export type EnrolmentRefusalCode = (typeof ENROLMENT_REFUSAL_CODES)[number];
+
+/** Codes that the broker's enrolment endpoint answers with, in the `code` member of a problem body (RFC 9457). */
+export const ENROLMENT_ANSWER_CODES = [
+  ...ENROLMENT_REFUSAL_CODES,
+  "request_invalid",
+  "request_too_large",
   "enrolment_failed",
 ] as const;
 

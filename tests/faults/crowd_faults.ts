@@ -7,6 +7,7 @@ import { waitForExchange } from "../../src/demo/wait_for_exchange.ts";
 import { enrolCrowd } from "./crowd.ts";
 import { type Fault, until } from "./fault.ts";
 import type { FaultStage } from "./fault_stage.ts";
+import { isAfterOutage, killBroker, noneFailedBesideOutage } from "./outage.ts";
 
 const MEMBERS = { full: 1_000, short: 100 };
 const BACK_MS = 15_000;
@@ -49,30 +50,17 @@ function crowd(extent: keyof typeof MEMBERS): Fault {
       await waitForExchange(stage.url);
     },
     async inject(stage, _extent, load) {
-      const { child } = stage.broker;
-      stage.downFromMs = load.nowMs;
-      stage.sightings.mark();
-      child.signal("SIGKILL");
-      await child.exited;
-      await stage.startBrokerAgain();
-      stage.downUntilMs = load.nowMs;
+      await killBroker(stage, load);
       const begun = performance.now();
       await until("all are back", async () => await tunnelsConnected(stage) === members, 60_000);
       backMs = performance.now() - begun;
       await delay(2_000);
     },
-    judge(_summary, shots, { downFromMs, downUntilMs }) {
-      const late = shots.filter(({ dueMs, outcome }) =>
-        (dueMs < downFromMs - 1_000 || dueMs > downUntilMs + 100) && outcome !== 200
-      );
-      const slowest = Math.max(
-        0,
-        ...shots.filter(({ dueMs }) => dueMs > downUntilMs + 100).map((s) => s.tookMs),
-      );
+    judge(_summary, shots, stage) {
+      const after = shots.filter(({ dueMs }) => isAfterOutage(dueMs, stage.downUntilMs));
+      const slowest = Math.max(0, ...after.map(({ tookMs }) => tookMs));
       return [
-        ...(late.length === 0
-          ? []
-          : [`${late.length} failed outside of the time without a broker: ${late[0]!.outcome}`]),
+        ...noneFailedBesideOutage(shots, stage),
         ...(backMs <= BACK_MS ? [] : [`all back after ${Math.round(backMs)} ms`]),
         ...(slowest <= 5_000 ? [] : [`a request took ${Math.round(slowest)} ms meanwhile`]),
       ];

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Fault, isBack, noFailedGets, noFailures, noneSlowerThan, until } from "./fault.ts";
 import type { FaultStageOptions } from "./fault_stage.ts";
+import { killBroker, noneFailedBesideOutage } from "./outage.ts";
 
 const SETTLE_MS = 500;
 const CAUGHT_UP_MS = 2_000;
@@ -133,25 +134,11 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     bar: "only requests of the time without a broker, or in flight then, fail",
     stage: TWO,
     async inject(stage, _extent, load) {
-      const { child } = stage.broker;
-      stage.downFromMs = load.nowMs;
-      stage.sightings.mark();
-      child.signal("SIGKILL");
-      await child.exited;
-      await stage.startBrokerAgain();
-      stage.downUntilMs = load.nowMs;
+      await killBroker(stage, load);
       await until("a connector is back", async () => await isBack(stage, 0) || await isBack(stage, 1));
       await delay(2_000);
     },
-    judge(_summary, shots, { downFromMs, downUntilMs }) {
-      // Whoever came before may have been in flight; whoever comes afterwards waits for a connector, not in vain.
-      const late = shots.filter(({ dueMs, outcome }) =>
-        (dueMs < downFromMs - 1_000 || dueMs > downUntilMs + 100) && outcome !== 200
-      );
-      return late.length === 0
-        ? []
-        : [`${late.length} failed outside of the time without a broker: ${late[0]!.outcome}`];
-    },
+    judge: (_summary, shots, stage) => noneFailedBesideOutage(shots, stage),
   },
 ];
 

@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as httpRequest } from "node:http";
 import { ENROLMENT_BODY_LIMIT, parseEnrolmentProblem } from "../../protocol/enrolment.ts";
+import { ENROLMENT_REFUSAL_CODES, type EnrolmentRefusalCode } from "../../protocol/enrolment_errors.ts";
 import {
   abortedError,
   close,
@@ -8,10 +9,10 @@ import {
   lost,
   timedOut,
 } from "./enrolment_socket.ts";
-import { REGISTRATION_CODES, type RegistrationCode, RegistrationError } from "./errors.ts";
+import { RegistrationError } from "./errors.ts";
 
 /** Codes of the broker that a connector knows; any other is `enrolment_refused`. */
-const KNOWN: ReadonlySet<string> = new Set(REGISTRATION_CODES);
+const KNOWN: ReadonlySet<string> = new Set(ENROLMENT_REFUSAL_CODES);
 
 /**
  * Sends one request to the enrolment endpoint, over a verified connection of its own, and reads the answer; `body` null
@@ -109,7 +110,7 @@ async function readAnswer(response: IncomingMessage): Promise<Answer> {
 
 function refusal({ status, retryAfter, body }: Answer): RegistrationError {
   const problem = readProblem(body);
-  const code = KNOWN.has(problem?.code ?? "") ? problem?.code as RegistrationCode : "enrolment_refused";
+  const code = KNOWN.has(problem?.code ?? "") ? problem?.code as EnrolmentRefusalCode : "enrolment_refused";
   const seconds = /^[0-9]{1,6}$/.test(retryAfter ?? "") ? Number(retryAfter) : undefined;
   const reason = problem?.detail || `it answered with status ${status}`;
   return new RegistrationError(code, `The broker refused to register this connector: ${reason}`, {

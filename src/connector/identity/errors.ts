@@ -1,4 +1,5 @@
 import { type ErrorOptions, SallyportError } from "../../platform/error.ts";
+import { ENROLMENT_REFUSAL_CODES } from "../../protocol/enrolment_errors.ts";
 import { PROXY_CODES } from "../outbound/errors.ts";
 
 /** Codes of `StateError`. */
@@ -37,24 +38,7 @@ export const REGISTRATION_CODES = [
   "tls_intercepted",
   "clock_wrong",
   "tls_failed",
-  "token_unknown",
-  "token_expired",
-  "token_used",
-  "token_revoked",
-  "token_wrong_machine",
-  "token_wrong_network",
-  "connector_unknown",
-  "certificate_revoked",
-  "certificate_unknown",
-  "certificate_superseded",
-  "nonce_invalid",
-  "proof_invalid",
-  "reenrolment_off",
-  "reenrolment_late",
-  "csr_invalid",
-  "connector_disabled",
-  "source_limited",
-  "enrolment_busy",
+  ...ENROLMENT_REFUSAL_CODES,
   "enrolment_refused",
   "enrolment_answer_invalid",
   "registration_aborted",
@@ -62,7 +46,7 @@ export const REGISTRATION_CODES = [
 ] as const;
 
 /** One of `REGISTRATION_CODES`. */
-export type RegistrationCode = (typeof REGISTRATION_CODES)[number];
+type RegistrationCode = (typeof REGISTRATION_CODES)[number];
 
 /** A connector could not be registered. `details.step` says how far it came: `connect`, `tls`, `answer`. */
 export class RegistrationError extends SallyportError<RegistrationCode> {
