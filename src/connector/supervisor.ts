@@ -2,7 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "../platform/backoff.ts";
 import type { Log } from "../platform/log.ts";
 import { dialTunnel } from "./dial.ts";
+import { MIN_RECONNECT_WINDOW_MS } from "../protocol/reconnect_window.ts";
 import { DialError } from "./errors.ts";
+import { RedialWaits } from "./redial_waits.ts";
 import { type ShutOut, shutOutBy } from "./shut_out.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
 import { ConnectorTunnel, type TunnelContext } from "./tunnel.ts";
@@ -27,9 +29,7 @@ export interface SupervisorOptions {
 }
 
 const FIRST_MS = 250;
-const CAP_UNREACHABLE_MS = 2_000;
-const CAP_MS = 20_000;
-const CAP_REFUSED_MS = 60_000;
+const CAP_BESIDE_MS = 2_000;
 /** While only a person can change the refusal: give or take a fifth. */
 const SHUT_OUT_MS = 300_000;
 /** Grace of a tunnel that was replaced: what setTimeout can wait at most. */
@@ -38,8 +38,6 @@ const LONGEST_DRAIN_MS = 0x7fff_ffff;
 const MOST_BESIDE = 8;
 /** A broker that said when it stops gets so many milliseconds more before its tunnel is ended here. */
 const LATE_MS = 5_000;
-/** A tunnel that lasted this long was a good one. */
-const GOOD_AFTER_MS = 10_000;
 const UNREACHABLE: ReadonlySet<string> = new Set(["broker_unreachable", "broker_unresolvable"]);
 
 /** What the supervisor is at. */
@@ -52,7 +50,7 @@ export class Supervisor {
   #tunnel: ConnectorTunnel | null = null;
   #lastError: Error | null = null;
   #shutOut: ShutOut | null = null;
-  #attempts = 0;
+  readonly #waits = new RedialWaits();
   /** What the tunnel was dialled with. */
   #target: DialTarget | null = null;
   /** Tells the loop that another tunnel has taken the place of the one it watches. */
@@ -155,6 +153,11 @@ export class Supervisor {
       ? (before: ConnectorTunnel) => this.#leaveToBroker(before, graceMs)
       : undefined;
     log.info("dialling a tunnel beside the one there is", { cause });
+    const { reconnectWindowMs } = tunnel;
+    if (cause === "drain" && reconnectWindowMs > MIN_RECONNECT_WINDOW_MS) {
+      // So do many others.
+      await wait(Math.random() * Math.min(reconnectWindowMs, graceMs / 2), lasting);
+    }
     for (let i = 0; i < MOST_BESIDE && !lasting.aborted && this.#tunnel === tunnel; i++) {
       try {
         await this.replace(await target(lasting), lasting, undefined, leave);
@@ -164,7 +167,7 @@ export class Supervisor {
         log.info("no tunnel beside the one there is", failureFields(error as Error));
         // A broker that stops and has no successor: dialled again when its tunnel has ended.
         if (cause === "drain" && UNREACHABLE.has((error as { code?: string }).code ?? "")) break;
-        await wait(backoffMs(i, { firstMs: FIRST_MS, capMs: CAP_UNREACHABLE_MS }), lasting);
+        await wait(backoffMs(i, { firstMs: FIRST_MS, capMs: CAP_BESIDE_MS }), lasting);
       }
     }
     if (this.#doubted === tunnel) this.#doubted = null;
@@ -208,14 +211,11 @@ export class Supervisor {
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
     while (!signal.aborted) {
-      const capMs = await this.#once(signal);
+      await this.#once(signal);
       if (signal.aborted) break;
       this.#state = "waiting";
       this.#shutOut = shutOutBy(this.#lastError);
-      const waitMs = this.#shutOut === null
-        ? backoffMs(this.#attempts, { firstMs: FIRST_MS, capMs })
-        : SHUT_OUT_MS * (0.8 + 0.4 * Math.random());
-      this.#attempts += 1;
+      const waitMs = this.#shutOut === null ? this.#waits.next() : SHUT_OUT_MS * (0.8 + 0.4 * Math.random());
       if (this.#shutOut !== null) {
         this.#options.log.error("shut out by the broker", {
           ...this.#shutOut,
@@ -229,8 +229,8 @@ export class Supervisor {
     this.#state = "stopped";
   }
 
-  /** One tunnel from dial to end; gives the longest wait before the next. */
-  async #once(signal: AbortSignal): Promise<number> {
+  /** One tunnel from dial to end. */
+  async #once(signal: AbortSignal): Promise<void> {
     const { context, log, stepMs, target, onReady, dial = dialTunnel, now = () => performance.now() } = this
       .#options;
     this.#state = "dialling";
@@ -257,6 +257,7 @@ export class Supervisor {
       onReady(tunnel);
       const begun = now();
       const reason = await this.#lastEnd(tunnel, (next) => tunnel = next);
+      this.#waits.lost(now() - begun, tunnel.reconnectWindowMs);
       this.#lastError = reason;
       if (!signal.aborted) {
         log.warn(
@@ -267,14 +268,11 @@ export class Supervisor {
           },
         );
       }
-      if (now() - begun < GOOD_AFTER_MS) return CAP_MS;
-      this.#attempts = 0;
-      return CAP_UNREACHABLE_MS;
     } catch (error) {
       tunnel?.close(error as Error);
+      this.#waits.failed(error as Error);
       this.#lastError = error as Error;
       if (!signal.aborted) log.warn("no tunnel", failureFields(error as Error));
-      return capAfter(error as Error);
     } finally {
       signal.removeEventListener("abort", stop);
       this.#tunnel = null;
@@ -303,10 +301,4 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 function failureFields(error: Error): Record<string, unknown> {
   const { code, details } = error as { code?: string; details?: Record<string, unknown> };
   return { error: error.message, code: code ?? "error", ...details };
-}
-
-function capAfter(error: Error): number {
-  if (!(error instanceof DialError)) return CAP_MS;
-  if (UNREACHABLE.has(error.code)) return CAP_UNREACHABLE_MS;
-  return error.code === "tunnel_refused" && !error.retryable ? CAP_REFUSED_MS : CAP_MS;
 }

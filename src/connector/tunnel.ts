@@ -9,6 +9,7 @@ import {
   type Welcome,
 } from "../protocol/messages.ts";
 import { parseRenewalAnswer } from "../protocol/certificates.ts";
+import { MIN_RECONNECT_WINDOW_MS, parseReconnectWindow } from "../protocol/reconnect_window.ts";
 import { ControlChannel, type Fields } from "../tunnel/control_channel.ts";
 import type { CreditBudget } from "../tunnel/credit_budget.ts";
 import { FlushQueue } from "../tunnel/flush_queue.ts";
@@ -76,6 +77,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
   #isStopping = false;
   #finish: (reason: Error | null) => void = () => {};
   #welcome: Welcome | null = null;
+  #reconnectWindowMs = MIN_RECONNECT_WINDOW_MS;
   #exchanges = 0;
   /** Pulls for changes that the broker has announced. */
   #announced = 0;
@@ -125,6 +127,11 @@ export class ConnectorTunnel implements LaneServerTunnel {
     return this.#pulse.roundTripMs;
   }
 
+  /** Time over which to spread the first dial after the loss of this tunnel, milliseconds, as its broker has told it. */
+  get reconnectWindowMs(): number {
+    return this.#reconnectWindowMs;
+  }
+
   /** For `status`: numbers of now. */
   get facts(): Record<string, number> {
     return {
@@ -141,6 +148,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
   async start(): Promise<Welcome> {
     const answer = await this.#control.request("hello", { ...this.#context.hello }, HELLO_TIMEOUT_MS);
     this.#welcome = parseWelcome(answer);
+    this.#learnWindow(answer);
     await this.pull();
     if (this.#state === "closed") {
       throw new DialError("broker_lost", "Tunnel was closed while it started", { retryable: true });
@@ -295,6 +303,8 @@ export class ConnectorTunnel implements LaneServerTunnel {
       if (this.#announced >= 2) return;
       this.#announced += 1;
       this.pull().catch((error) => this.#pollFailed(error)).finally(() => this.#announced -= 1);
+    } else if (type === "reconnect.window") {
+      this.#learnWindow(fields);
     } else if (type === "revoked") {
       const reason = typeof fields.code === "string" ? fields.code.slice(0, 64) : "";
       this.close(
@@ -303,9 +313,14 @@ export class ConnectorTunnel implements LaneServerTunnel {
         }),
       );
     } else {
+      if (type === "drain") this.#learnWindow(fields);
       this.#context.onNotice(type, fields);
       if (type === "drain") this.#doubt("drain", typeof fields.graceMs === "number" ? fields.graceMs : 0);
     }
+  }
+
+  #learnWindow(fields: Fields): void {
+    this.#reconnectWindowMs = parseReconnectWindow(fields) ?? this.#reconnectWindowMs;
   }
 
   #doubt(cause: "drain" | "silent", graceMs: number): void {

@@ -9,6 +9,8 @@ import { ControlChannel, type ControlHandler, type Fields } from "../../src/tunn
 export interface ForeignConnector extends Disposable {
   dialled: DialledTunnel;
   control: ControlChannel;
+  /** The answer to hello. */
+  welcome: Fields;
   /** Bytes that came on the control stream so far. */
   readonly bytesReceived: number;
   /** Resolves when the tunnel has ended. */
@@ -39,7 +41,7 @@ export async function foreignConnector(
     closed: () => session.destroy(),
   };
   const control = new ControlChannel(dialled.control, handler);
-  await control.request("hello", {
+  const welcome = await control.request("hello", {
     revision: PROTOCOL_REVISION,
     oldestRevision: OLDEST_PROTOCOL_REVISION,
     capabilities: [],
@@ -54,6 +56,7 @@ export async function foreignConnector(
   return {
     dialled,
     control,
+    welcome,
     closed,
     get bytesReceived() {
       return bytesReceived;

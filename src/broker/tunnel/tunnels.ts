@@ -16,6 +16,7 @@ import { type AdmissionCode, admissionCode, admit } from "./admission.ts";
 import { answerPull } from "./config_answers.ts";
 import { TunnelError } from "./errors.ts";
 import { Instances } from "./instances.ts";
+import { ReconnectWindow } from "./reconnect_window.ts";
 import { BrokerTunnel, type TunnelDeps, type TunnelPeer } from "./tunnel.ts";
 
 /** What all tunnels of this node need. */
@@ -46,6 +47,7 @@ export class Tunnels implements Disposable {
   readonly #instances: Instances<BrokerTunnel>;
   readonly #stopListening: () => void;
   readonly #healthTimer: NodeJS.Timeout;
+  readonly #reconnectWindow = new ReconnectWindow();
   #isDraining = false;
 
   constructor(deps: TunnelsDeps) {
@@ -84,6 +86,7 @@ export class Tunnels implements Disposable {
       },
     }, (closed, reason) => {
       this.#bySession.delete(session);
+      if (!this.#isDraining) this.#numberChanged();
       this.#instanceLeft(closed);
       this.#seen(closed);
       log.info("tunnel closed", {
@@ -111,7 +114,7 @@ export class Tunnels implements Disposable {
   announceDrain(graceMs: number): void {
     this.#isDraining = true;
     for (const tunnel of this.all()) {
-      tunnel.control.notice("drain", { graceMs });
+      tunnel.control.notice("drain", { graceMs, ...this.#reconnectWindow.fields(this.#bySession.size) });
       tunnel.drainExchanges();
     }
   }
@@ -157,6 +160,10 @@ export class Tunnels implements Disposable {
     }
   }
 
+  #numberChanged(): void {
+    this.#reconnectWindow.changed(this.#bySession.size, () => this.all());
+  }
+
   #tellTrust(tunnel: BrokerTunnel): void {
     tunnel.control.notice("trust", { ca: this.#deps.identities.trustAnchors() });
   }
@@ -189,8 +196,9 @@ export class Tunnels implements Disposable {
       softwareVersion,
       connectorId: tunnel.connectorId,
     };
-    await reply({ ...welcome });
+    await reply({ ...welcome, ...this.#reconnectWindow.fields(this.#bySession.size) });
     tunnel.greet(hello);
+    this.#numberChanged();
     this.#deps.onGreeted?.(session);
     this.#tellTrust(tunnel);
     await this.#tellLogLevel([tunnel]);

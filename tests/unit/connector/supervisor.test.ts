@@ -9,7 +9,7 @@ import { Supervisor } from "../../../src/connector/supervisor.ts";
 import type { TunnelContext } from "../../../src/connector/tunnel.ts";
 import { silentLog } from "../../../src/platform/log.ts";
 import { PROTOCOL_REVISION } from "../../../src/protocol/messages.ts";
-import { ControlChannel } from "../../../src/tunnel/control_channel.ts";
+import { ControlChannel, type Fields } from "../../../src/tunnel/control_channel.ts";
 import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
 
 const unreachable = () => new DialError("broker_unreachable", "refused", { retryable: true });
@@ -33,7 +33,9 @@ class FakeSession extends EventEmitter {
 }
 
 /** A dialled tunnel whose broker answers hello and pulls. */
-function goodTunnel(): { dialled: DialledTunnel; session: FakeSession } {
+function goodTunnel(
+  welcome: Fields = {},
+): { dialled: DialledTunnel; session: FakeSession; channel: ControlChannel } {
   const session = new FakeSession();
   const [ours, theirs] = duplexPair();
   const channel = new ControlChannel(theirs, {
@@ -43,17 +45,21 @@ function goodTunnel(): { dialled: DialledTunnel; session: FakeSession } {
       }
       if (type !== "hello") return "unsupported";
       const facts = { nodeId: "n", nodes: [], softwareVersion: "1.0.0", connectorId: "c" };
-      await reply({ revision: PROTOCOL_REVISION, capabilities: [], ...facts });
+      await reply({ revision: PROTOCOL_REVISION, capabilities: [], ...facts, ...welcome });
     },
     notice: () => {},
     received: () => {},
     closed: () => {},
   });
   session.on("close", () => channel.destroy(new Error("gone")));
-  return { dialled: { session, control: ours, remoteAddress: "" } as unknown as DialledTunnel, session };
+  return {
+    dialled: { session, control: ours, remoteAddress: "" } as unknown as DialledTunnel,
+    session,
+    channel,
+  };
 }
 
-type Step = Error | { lastsMs: number };
+type Step = Error | { lastsMs: number; welcome?: Fields; notice?: readonly [string, Fields] };
 
 /** Runs a supervisor through these dials with the largest jitter; gives the waits after each. */
 async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
@@ -63,6 +69,7 @@ async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
   let time = 0;
   let at = 0;
   let current: { session: FakeSession; lastsMs: number } | null = null;
+  let told: () => void = () => {};
   const context: Partial<TunnelContext> = {
     apps: new KnownApps(),
     health: { failed: () => {}, changed: () => {}, outOfReach: [] },
@@ -83,14 +90,16 @@ async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
     dial: () => {
       const step = steps[at++]!;
       if (step instanceof Error) return Promise.reject(step);
-      const { dialled, session } = goodTunnel();
+      const { dialled, session, channel } = goodTunnel(step.welcome);
       current = { session, lastsMs: step.lastsMs };
+      told = () => step.notice !== undefined && channel.notice(...step.notice);
       return Promise.resolve(dialled);
     },
     onReady: () =>
       setImmediate(() => {
         time += current!.lastsMs;
-        current!.session.destroy();
+        told();
+        setTimeout(() => current!.session.destroy());
       }),
     wait: (ms) => {
       waits.push(ms);
@@ -103,15 +112,24 @@ async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
   return waits;
 }
 
-test("while the broker cannot be reached, waits double from 250 ms to 2 s", async (t) => {
-  assert.deepEqual(await waitsAfter(t, Array.from({ length: 6 }, unreachable)), [
-    250,
-    500,
-    1_000,
-    2_000,
-    2_000,
-    2_000,
-  ]);
+test("while the broker's listener is not there, waits double from 250 ms to half a second; after a minute to a second", async (t) => {
+  const waits = await waitsAfter(t, Array.from({ length: 122 }, unreachable));
+  assert.deepEqual(waits.slice(0, 3), [250, 500, 500]);
+  assert.deepEqual(waits.slice(-3), [500, 1_000, 1_000]);
+});
+
+test("the first dial after a loss is spread over the window that the broker told; older ones tell none", async (t) => {
+  const good = (reconnectWindowMs?: unknown) => ({ lastsMs: 10_000, welcome: { reconnectWindowMs } });
+  assert.deepEqual(
+    await waitsAfter(t, [good(), unreachable(), good(3_000), unreachable(), unreachable()]),
+    [250, 500, 3_000, 500, 1_000],
+  );
+  assert.deepEqual(await waitsAfter(t, [good(1e9), good(0), good("x"), good(-1)]), [15_000, 250, 250, 250]);
+});
+
+test("a notice of the broker replaces the window", async (t) => {
+  const steps = [{ lastsMs: 10_000, notice: ["reconnect.window", { reconnectWindowMs: 4_000 }] as const }];
+  assert.deepEqual(await waitsAfter(t, steps), [4_000]);
 });
 
 for (
@@ -150,7 +168,7 @@ test("only a tunnel that lasted 10 s makes waits short again", async (t) => {
   const failures = Array.from({ length: 4 }, unreachable);
   assert.deepEqual(
     await waitsAfter(t, [...failures, { lastsMs: 9_999 }, unreachable(), { lastsMs: 10_000 }, unreachable()]),
-    [250, 500, 1_000, 2_000, 4_000, 2_000, 250, 500],
+    [250, 500, 500, 500, 4_000, 500, 250, 500],
   );
 });
 
