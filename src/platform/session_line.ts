@@ -2,7 +2,9 @@ import type { SessionRecord } from "./log.ts";
 
 /** A finished exchange as a JSON line. Not through tslog: one line an exchange has to cost next to nothing. */
 export function jsonSessionLine(record: SessionRecord): string {
-  return `${JSON.stringify({ time: new Date().toISOString(), kind: "session", ...record })}\n`;
+  const { headMs, totalMs } = record;
+  const times = { headMs: tenths(headMs), totalMs: tenths(totalMs) };
+  return `${JSON.stringify({ time: new Date().toISOString(), kind: "session", ...record, ...times })}\n`;
 }
 
 /** A finished exchange as a line for people. */
@@ -21,13 +23,18 @@ export function prettySessionLine(record: SessionRecord): string {
     clientIp,
     error,
   } = record;
-  const facts =
-    `${totalMs}ms in=${bytesIn} out=${bytesOut} app=${app} connector=${connector} from=${clientIp}`;
+  const facts = `${
+    tenths(totalMs)
+  }ms in=${bytesIn} out=${bytesOut} app=${app} connector=${connector} from=${clientIp}`;
   const failed = error === undefined ? "" : ` error=${error}`;
-  const line = `${
-    new Date().toISOString()
-  } SESSION ${status} ${method} ${host}${path} ${facts} id=${requestId}${failed}`;
+  const time = new Date().toISOString().replace("T", " ").slice(0, -1);
+  const line = `${time} SESSION ${status} ${method} ${host}${path} ${facts} id=${requestId}${failed}`;
   return `${withoutControls(line)}\n`;
+}
+
+/** Tenths of a millisecond: more digits than that are noise. */
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
 }
 
 /** Text whose control characters are replaced: what a user sent must not paint on the terminal of who reads it. */

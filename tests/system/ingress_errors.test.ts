@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
 import { publicCertificate } from "../support/public_certificate.ts";
 import { http2User, request2 } from "../support/http2_user.ts";
@@ -80,6 +81,21 @@ const FAILURES: [host: string, status: number, code: string, counted?: string][]
   ["nameless.example.test", 502, "backend_unreachable", "backend_dns_failed"],
   ["tls.example.test", 502, "backend_tls_failed", "backend_tls_untrusted"],
 ];
+
+test("what could not be served is in the broker's log, by request id and code, while the session log is off", async () => {
+  const wire = await plain();
+  wire.send("GET /x?secret HTTP/1.1\r\nHost: tls.example.test\r\n\r\n");
+  const id = valueOf((await wire.response()).headers, "x-request-id")!;
+  wire.close();
+  let line: string | undefined;
+  while (line === undefined) {
+    line = stage.broker.child.lastLog.find((text) => text.includes(id));
+    await nextTurn();
+  }
+  const { level, code, status, app } = JSON.parse(line);
+  assert.deepEqual([level, code, status, app], ["warn", "backend_tls_untrusted", 502, "tls"]);
+  assert.doesNotMatch(line, /secret/);
+});
 
 for (const [host, status, code, counted = code] of FAILURES) {
   test(`${code}: ${status} for ${host}, as a page or a problem, with code and request id`, async () => {
