@@ -53,7 +53,7 @@ const RETRYABLE: ReadonlySet<BackendCode> = new Set([
 export function connectError(target: string, phase: DialPhase, cause: unknown): BackendError {
   if (cause instanceof BackendError) return cause;
   const code = codeOf(phase, cause);
-  const reason = cause instanceof Error && cause.message !== "" ? cause.message : systemCode(cause);
+  const reason = reasonOf(cause);
   const action = phase === "dns" ? "Cannot resolve backend" : "Cannot connect to backend";
   return new BackendError(code, `${action} "${target}": ${reason}`, {
     cause,
@@ -71,6 +71,16 @@ function codeOf(phase: DialPhase, cause: unknown): BackendCode {
     return TELLING.find((code) => codes.includes(code)) ?? "backend_connect_failed";
   }
   return TCP[systemCode(cause)] ?? "backend_connect_failed";
+}
+
+/** Of OpenSSL's own messages, with their source lines, only what happened. */
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error) || cause.message === "") return systemCode(cause);
+  const [, said] = /:SSL routines:[^:]*:([^:]+):/.exec(cause.message) ?? [];
+  if (said === undefined) return cause.message;
+  return said === "wrong version number"
+    ? "what answers there does not speak TLS (wrong version number)"
+    : said;
 }
 
 function systemCode(cause: unknown): string {

@@ -40,3 +40,21 @@ test("connectError: errors that name one another as their cause are no endless a
   one.cause = system("EWHAT", one);
   assert.equal(codeOf(one), "backend_connect_failed");
 });
+
+test("connectError: of OpenSSL's message only what happened is told", () => {
+  const openssl = (what: string) =>
+    Object.assign(
+      new Error(
+        `40930DDABF7F0000:error:0A00010B:SSL routines:tls_validate:${what}:../deps/openssl/any.c:78:\n`,
+      ),
+      { code: "EPROTO" },
+    );
+  assert.match(
+    connectError("b:443", "tls", openssl("wrong version number")).message,
+    /: what answers there does not speak TLS \(wrong version number\)$/,
+  );
+  assert.match(
+    connectError("b:443", "tls", openssl("tlsv1 alert internal error")).message,
+    /"b:443": tlsv1 alert internal error$/,
+  );
+});
