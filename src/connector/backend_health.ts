@@ -1,4 +1,4 @@
-import type { Log } from "../platform/log.ts";
+import type { Log, LogFields } from "../platform/log.ts";
 import type { ConnectorApp } from "../protocol/app.ts";
 
 /** What looking after backends needs. */
@@ -192,12 +192,17 @@ export class BackendHealth implements Disposable {
     else this.#later(watch);
   }
 
+  /** A connector knows no names of apps; where the backend is, says more than an id. */
+  #factsOf({ appId }: Watch): LogFields {
+    return { app: appId, backend: this.#options.app(appId)?.origin };
+  }
+
   #down(watch: Watch, reason: string): void {
     watch.state = "down";
     watch.reason = reason;
     watch.otherwise = 0;
     watch.checks = 0;
-    this.#options.log.warn("backend is out of reach", { app: watch.appId, reason });
+    this.#options.log.warn("backend is out of reach", { ...this.#factsOf(watch), reason });
     this.#options.tell(watch.appId, false);
     this.#settleTelling();
   }
@@ -206,7 +211,7 @@ export class BackendHealth implements Disposable {
     watch.state = "up";
     watch.reason = "";
     watch.otherwise = 0;
-    this.#options.log.info("backend is within reach again", { app: watch.appId });
+    this.#options.log.info("backend is within reach again", this.#factsOf(watch));
     this.#options.tell(watch.appId, true);
     this.#settleTelling();
   }
