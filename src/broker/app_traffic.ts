@@ -43,6 +43,8 @@ export interface AppTraffic {
   compression: boolean;
   /** Translates internal URLs in headers of responses, and the domains and paths of cookies. */
   translateHeaders: boolean;
+  /** Translates the external URL in Origin, Referer and Destination of requests. */
+  translateRequestHeaders: boolean;
   /** Translates internal URLs in HTML and CSS bodies. */
   translateLinks: boolean;
   cookies: CookiePolicy;
@@ -67,6 +69,7 @@ export const DEFAULT_TRAFFIC: AppTraffic = {
   maintenance: null,
   compression: false,
   translateHeaders: true,
+  translateRequestHeaders: false,
   translateLinks: false,
   cookies: { secure: false, httpOnly: false, sameSite: "keep" },
   forwardedHeader: true,

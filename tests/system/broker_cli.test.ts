@@ -119,6 +119,7 @@ test("broker CLI: every setting of an app has its flag, is shown, and can be tak
     ...["--request-header", "set X-Team: blue: 1", "--request-header", "remove X-Old"],
     ...["--response-header", "add X-Frame-Options: DENY", "--maintenance", "Back <soon>"],
     ...["--maintenance-retry-s", "60", "--compression", "on", "--translate-headers", "off"],
+    ...["--translate-request-headers", "on"],
     ...["--translate-links", "on", "--cookie-secure", "on", "--cookie-http-only", "on"],
     ...["--cookie-same-site", "lax", "--forwarded-header", "off", "--balancing", "latency"],
     ...["--affinity", "cookie", "--health-check", "/up", "--health-interval-ms", "2000"],
@@ -135,6 +136,7 @@ test("broker CLI: every setting of an app has its flag, is shown, and can be tak
   assert.deepEqual(made.responseHeaders, [{ action: "add", name: "X-Frame-Options", value: "DENY" }]);
   assert.deepEqual(made.maintenance, { message: "Back <soon>", retryAfterS: 60 });
   assert.deepEqual([made.compression, made.translateHeaders, made.translateLinks], [true, false, true]);
+  assert.equal(made.translateRequestHeaders, true);
   assert.deepEqual(made.cookies, { secure: true, httpOnly: true, sameSite: "lax" });
   assert.deepEqual([made.forwardedHeader, made.balancing, made.affinity], [false, "latency", "cookie"]);
   const check = {

@@ -26,6 +26,7 @@ before(async () => {
     translateHeaders: false,
     forwardedHeader: false,
   });
+  await stage.publish("asked", `https://${HOST}/asked`, at("/wiki"), { translateRequestHeaders: true });
   await stage.publish("custom", `https://${HOST}/custom`, at("/wiki"), {
     requestHeaders: [
       { action: "set", name: "X-Set", value: "ours" },
@@ -133,6 +134,38 @@ test("a login that redirects and sets cookies works across path prefixes, on HTT
   const untouched = await get("/raw/login");
   assert.equal(untouched.headers.location, "/wiki/home");
   assert.equal(untouched.headers["set-cookie"]![0], "sid=a=b,c; Path=/wiki; Domain=127.0.0.1");
+});
+
+test("Origin, Referer and Destination of the app are its backend's own where it asks for that; those of others never", async () => {
+  backend.routes.set("/wiki/save", ({ headers }, res) => {
+    // What frameworks do against forged requests, and WebDAV servers with what is to be moved.
+    const isOwn = [headers.origin, headers.referer, headers.destination].every((url) =>
+      url === undefined || new URL(String(url)).host === headers.host
+    );
+    res.writeHead(isOwn ? 200 : 403).end(`${headers.origin} ${headers.referer} ${headers.destination}`);
+  });
+  const ours = (path: string, scheme = "http") => ({
+    origin: `${scheme}://${HOST}`,
+    referer: `${scheme}://${HOST}/${path}/form?a=1`,
+    destination: `${scheme}://${HOST}/${path}/b`,
+  });
+  const saved = await get("/asked/save", ours("asked"), HOST, "POST");
+  const inner = `${backend.origin} ${backend.origin}/wiki/form?a=1 ${backend.origin}/wiki/b`;
+  assert.deepEqual([saved.status, String(saved.body)], [200, inner]);
+  const user = await http2User({ port: stage.tlsPort, servername: HOST, ca: stage.ca });
+  const on2 = await request2(user, {
+    ":path": "/asked/save",
+    ":authority": HOST,
+    ...ours("asked", "https"),
+  });
+  assert.deepEqual([on2.status, on2.body], [200, inner]);
+  user.destroy();
+  const forged = await get("/asked/save", { ...ours("asked"), origin: "https://evil.example" }, HOST, "POST");
+  assert.equal(forged.status, 403);
+  assert.match(String(forged.body), /^https:\/\/evil\.example /);
+  const kept = ours("docs");
+  const plain = await get("/docs/save", kept, HOST, "POST");
+  assert.deepEqual([plain.status, String(plain.body)], [403, Object.values(kept).join(" ")]);
 });
 
 const KINDS = [

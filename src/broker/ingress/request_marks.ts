@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { HeaderList } from "../../protocol/heads.ts";
 import type { RequestFacts } from "./client_facts.ts";
+import { translateRequestUrls } from "./request_translation.ts";
 import { applyChanges } from "./response/header_changes.ts";
 import type { Route } from "./route.ts";
 
@@ -38,6 +39,7 @@ export function hasLooped(raw: readonly string[], { pseudonym }: ViaNames): bool
 export function markRequest(headers: HeaderList, facts: RequestFacts, route: Route, via: string): void {
   headers.push("Via", via);
   if (route.app.forwardedHeader) headers.push("Forwarded", forwardedOf(facts));
+  if (route.app.translateRequestHeaders) translateRequestUrls(headers, facts, route);
   if (route.requestChanges !== null) applyChanges(headers, route.requestChanges);
 }
 

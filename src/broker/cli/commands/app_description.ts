@@ -35,6 +35,7 @@ export function describeApp(app: AppAnswer, groups: ReadonlyMap<string, string>)
     ...headers("response header", app.responseHeaders),
     ["compression", app.compression],
     ["headers translated", app.translateHeaders],
+    ["request headers translated", app.translateRequestHeaders],
     ["links translated", app.translateLinks],
     ["cookies", cookies(app)],
     ["Forwarded sent", app.forwardedHeader],

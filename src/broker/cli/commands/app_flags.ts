@@ -32,6 +32,7 @@ export interface AppFlags {
   maintenanceRetryS?: number;
   compression?: boolean;
   translateHeaders?: boolean;
+  translateRequestHeaders?: boolean;
   translateLinks?: boolean;
   cookieSecure?: boolean;
   cookieHttpOnly?: boolean;
@@ -85,6 +86,7 @@ export function addAppFlags(command: Command): Command {
   number("--maintenance-retry-s", "s", "seconds until users should try again");
   toggle("--compression", "compress responses");
   toggle("--translate-headers", "translate internal URLs in headers, and cookies");
+  toggle("--translate-request-headers", "translate the external URL in Origin, Referer and Destination");
   toggle("--translate-links", "translate internal URLs in HTML and CSS");
   toggle("--cookie-secure", "make the backend's cookies Secure for users on https");
   toggle("--cookie-http-only", "make the backend's cookies HttpOnly");
@@ -146,6 +148,7 @@ export async function appFlagsToPatch(options: AppFlags): Promise<AppPatch> {
       : group({ message: options.maintenance, retryAfterS: options.maintenanceRetryS }),
     compression: options.compression,
     translateHeaders: options.translateHeaders,
+    translateRequestHeaders: options.translateRequestHeaders,
     translateLinks: options.translateLinks,
     cookies: group({
       secure: options.cookieSecure,

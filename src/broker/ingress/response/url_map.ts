@@ -84,14 +84,14 @@ export class UrlMap {
 }
 
 /** True for the prefix itself and for what lies beneath, whole segments only. */
-function isBeneath(text: string, prefix: string): boolean {
+export function isBeneath(text: string, prefix: string): boolean {
   if (!text.startsWith(prefix)) return false;
   const next = text.charCodeAt(prefix.length);
   return Number.isNaN(next) || next === 0x2f || next === 0x3f || next === 0x23;
 }
 
 /** Lower case, without the scheme's own port; an IPv6 address in its shortest form. As `URL` would say it. */
-function canonicalHost(authority: string, scheme: string): string {
+export function canonicalHost(authority: string, scheme: string): string {
   let host = authority.toLowerCase();
   if (host.charCodeAt(0) === 0x5b) return URL.parse(`${scheme}//${host}`)?.host ?? host;
   const colon = host.indexOf(":");

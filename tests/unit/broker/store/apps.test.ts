@@ -27,6 +27,7 @@ test("apps: what is created comes back, each field", async (t) => {
     maintenance: { message: "Back soon", retryAfterS: 60 },
     compression: true,
     translateHeaders: false,
+    translateRequestHeaders: true,
     translateLinks: true,
     cookies: { secure: true, httpOnly: true, sameSite: "lax" },
     forwardedHeader: false,
