@@ -22,10 +22,19 @@ export function pageOf<T extends z.ZodType>(name: string, item: T) {
   }).openapi(name);
 }
 
-/** Sets `Link: <...>; rel="next"` (RFC 8288), keeping the request's other parameters. */
-export function linkNext(c: Context, page: Page<unknown>): void {
-  if (page.next === null) return;
-  const url = new URL(c.req.url);
-  url.searchParams.set("cursor", page.next);
-  c.header("Link", `<${url.pathname}${url.search}>; rel="next"`);
+/**
+ * The body of a list's answer, with the records of a page as they are shown. Sets `Link: <...>; rel="next"` (RFC 8288),
+ * keeping the request's other parameters.
+ */
+export function pageAnswer<T>(
+  c: Context,
+  { next }: Page<unknown>,
+  items: T[],
+): { items: T[]; next: string | null } {
+  if (next !== null) {
+    const url = new URL(c.req.url);
+    url.searchParams.set("cursor", next);
+    c.header("Link", `<${url.pathname}${url.search}>; rel="next"`);
+  }
+  return { items, next };
 }

@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { createAdminToken } from "../admin_token.ts";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
 import { etagOf } from "../etag.ts";
-import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { problems } from "../schemas/problem.ts";
 import { idParam } from "../schemas/record.ts";
 import { answers, creates, lists, takes } from "../schemas/responses.ts";
@@ -58,8 +58,7 @@ export function adminTokenRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
 
   routes.openapi(list, async (c) => {
     const page = await store.listAdminTokens(c.req.valid("query"));
-    linkNext(c, page);
-    return c.json({ items: page.items.map(toAdminToken), next: page.next }, 200);
+    return c.json(pageAnswer(c, page, page.items.map(toAdminToken)), 200);
   });
 
   routes.openapi(create, async (c) => {

@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { App, AppSettings } from "../../model.ts";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
 import { etagOf, expectedVersion } from "../etag.ts";
-import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { appInput, appPatch, appSchema, toApp } from "../schemas/app.ts";
 import { mergeTraffic } from "../schemas/app_traffic.ts";
 import { problems } from "../schemas/problem.ts";
@@ -71,8 +71,7 @@ export function appRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
 
   routes.openapi(list, async (c) => {
     const page = await store.listApps(c.req.valid("query"));
-    linkNext(c, page);
-    return c.json({ items: page.items.map(toApp), next: page.next }, 200);
+    return c.json(pageAnswer(c, page, page.items.map(toApp)), 200);
   });
 
   routes.openapi(create, async (c) => {

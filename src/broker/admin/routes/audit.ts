@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
-import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { auditSchema, toAudit } from "../schemas/audit.ts";
 import { problems } from "../schemas/problem.ts";
 import { lists } from "../schemas/responses.ts";
@@ -21,8 +21,7 @@ export function auditRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
   const routes = createRouter();
   routes.openapi(list, async (c) => {
     const page = await store.listAudit(c.req.valid("query"));
-    linkNext(c, page);
-    return c.json({ items: page.items.map(toAudit), next: page.next }, 200);
+    return c.json(pageAnswer(c, page, page.items.map(toAudit)), 200);
   });
   return routes;
 }

@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
-import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { certificateSchema, revocationQuery, serialParam, toCertificate } from "../schemas/certificate.ts";
 import { problems } from "../schemas/problem.ts";
 import { idText } from "../schemas/record.ts";
@@ -56,8 +56,7 @@ export function certificateRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
       ...query,
       ...(revoked === undefined ? {} : { revoked: revoked === "true" }),
     });
-    linkNext(c, page);
-    return c.json({ items: page.items.map(toCertificate), next: page.next }, 200);
+    return c.json(pageAnswer(c, page, page.items.map(toCertificate)), 200);
   });
 
   routes.openapi(revoke, async (c) => {

@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { ConnectorRecord, Group } from "../../model.ts";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
 import { etagOf, expectedVersion } from "../etag.ts";
-import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { connectorPatch, connectorSchema, toConnector } from "../schemas/connector.ts";
 import { problems } from "../schemas/problem.ts";
 import { idParam, idText, ifMatchHeader } from "../schemas/record.ts";
@@ -64,8 +64,7 @@ export function connectorRoutes(deps: AdminDeps): OpenAPIHono<AdminEnv> {
 
   routes.openapi(list, async (c) => {
     const page = await store.listConnectors(c.req.valid("query"));
-    linkNext(c, page);
-    return c.json({ items: await describe(deps, page.items), next: page.next }, 200);
+    return c.json(pageAnswer(c, page, await describe(deps, page.items)), 200);
   });
 
   routes.openapi(get, async (c) => {

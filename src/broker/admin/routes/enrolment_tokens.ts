@@ -3,7 +3,7 @@ import { encodeEnrolmentToken } from "../../../protocol/enrolment.ts";
 import { createEnrolmentSecret } from "../../enrol/secret.ts";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
 import { etagOf } from "../etag.ts";
-import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { problems } from "../schemas/problem.ts";
 import { idParam } from "../schemas/record.ts";
 import { answers, creates, lists, takes } from "../schemas/responses.ts";
@@ -68,9 +68,8 @@ export function enrolmentTokenRoutes({ store, tokenFacts, clock }: AdminDeps): O
 
   routes.openapi(list, async (c) => {
     const page = await store.listEnrolmentTokens(c.req.valid("query"));
-    linkNext(c, page);
     const now = clock.now();
-    return c.json({ items: page.items.map((token) => toEnrolmentToken(token, now)), next: page.next }, 200);
+    return c.json(pageAnswer(c, page, page.items.map((token) => toEnrolmentToken(token, now))), 200);
   });
 
   routes.openapi(create, async (c) => {

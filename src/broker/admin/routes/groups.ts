@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
 import { etagOf, expectedVersion } from "../etag.ts";
-import { linkNext, pageOf, pageQuery } from "../paging.ts";
+import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { groupInput, groupSchema, toGroup } from "../schemas/group.ts";
 import { problems } from "../schemas/problem.ts";
 import { idParam, ifMatchHeader } from "../schemas/record.ts";
@@ -68,8 +68,7 @@ export function groupRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
 
   routes.openapi(list, async (c) => {
     const page = await store.listGroups(c.req.valid("query"));
-    linkNext(c, page);
-    return c.json({ items: page.items.map(toGroup), next: page.next }, 200);
+    return c.json(pageAnswer(c, page, page.items.map(toGroup)), 200);
   });
 
   routes.openapi(create, async (c) => {
