@@ -31,7 +31,7 @@ export interface LaneServerTunnel {
   backendFailed(appId: string, code: string): void;
   /** An error that nobody has foreseen: worth a line in the log. */
   failed(error: Error): void;
-  laneBusy(): void;
+  laneBusy(isProbe: boolean): void;
   laneIdle(): void;
   laneClosed(server: LaneServer, error: Error | null, wasIdle: boolean): void;
 }
@@ -81,9 +81,10 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
   }
 
   begun(lane: Lane, head: RequestHead): void {
-    this.#tunnel.laneBusy();
+    const isProbe = head.appId === PROBE_APP_ID;
+    this.#tunnel.laneBusy(isProbe);
     lane.accept(this);
-    if (head.appId === PROBE_APP_ID) return lane.sendResponse(PROBE_ANSWER);
+    if (isProbe) return lane.sendResponse(PROBE_ANSWER);
     this.#state = "waiting";
     const { apps, pace } = this.#tunnel;
     // An app that is not known may be of a group to which this connector was moved: its revisions are others.

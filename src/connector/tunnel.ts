@@ -79,6 +79,8 @@ export class ConnectorTunnel implements LaneServerTunnel {
   #welcome: Welcome | null = null;
   #reconnectWindowMs = MIN_RECONNECT_WINDOW_MS;
   #exchanges = 0;
+  /** Exchanges by which the broker tries the tunnel: not counted with those of users. */
+  #probes = 0;
   /** Pulls for changes that the broker has announced. */
   #announced = 0;
 
@@ -139,6 +141,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
       lanesIdle: this.#supply.idle,
       lanesBusy: this.#supply.busy,
       exchanges: this.#exchanges,
+      probes: this.#probes,
       roundTripMs: this.#pulse.roundTripMs,
       bytesReceived: this.#pulse.bytesReceived,
     };
@@ -199,8 +202,9 @@ export class ConnectorTunnel implements LaneServerTunnel {
     this.#context.log.error("cannot serve exchange", { error: error.message, stack: error.stack });
   }
 
-  laneBusy(): void {
-    this.#exchanges += 1;
+  laneBusy(isProbe: boolean): void {
+    if (isProbe) this.#probes += 1;
+    else this.#exchanges += 1;
     this.#supply.busied();
   }
 
