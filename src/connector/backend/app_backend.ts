@@ -12,6 +12,7 @@ import { NodeHttpAdapter } from "./node_http.ts";
 import { parseOrigin } from "./origin.ts";
 import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
 import { UndiciAdapter } from "./undici.ts";
+import { waitMsFor } from "./waiting.ts";
 
 /** What an exchange tells the one that keeps count of it. */
 export interface ExchangeOwner {
@@ -30,6 +31,10 @@ export interface AppBackendOptions {
   log: Log;
   connectionsPerApp: number;
   waitingPerApp: number;
+  /** Longest wait for a connection or stream, milliseconds; null: by the app's time to connect. */
+  waitMs: number | null;
+  /** An HTTP/2 connection without streams is closed after it, milliseconds. */
+  http2IdleMs: number;
 }
 
 /** The connections to one app's backend under one revision of its settings. */
@@ -37,6 +42,7 @@ export class AppBackend implements ExchangeOwner {
   readonly #options: AppBackendOptions;
   readonly #dialler: Dialler;
   readonly #http2Use: Http2Use;
+  readonly #waitMs: number;
   #app: ConnectorApp;
   #undici: UndiciAdapter | null = null;
   #nodeHttp: NodeHttpAdapter | null = null;
@@ -52,6 +58,7 @@ export class AppBackend implements ExchangeOwner {
     this.#options = options;
     this.#dialler = this.#newDialler("http/1.1");
     this.#http2Use = http2UseOf(app, this.#dialler.origin.tls);
+    this.#waitMs = options.waitMs ?? waitMsFor(app.timeouts.connectMs);
   }
 
   #newDialler(alpn: string): Dialler {
@@ -71,7 +78,8 @@ export class AppBackend implements ExchangeOwner {
 
   #connectHttp2(): Http2Adapter {
     this.#http2Dialler = this.#newDialler("h2");
-    return new Http2Adapter(this.#app, this.#http2Dialler, this);
+    const times = { waitMs: this.#waitMs, idleMs: this.#options.http2IdleMs };
+    return new Http2Adapter(this.#app, this.#http2Dialler, times, this);
   }
 
   /** Are these the settings that the connections were made under? */
@@ -90,12 +98,8 @@ export class AppBackend implements ExchangeOwner {
       throw badRequest("The request's length is ambiguous, it cannot be forwarded");
     }
     const { connectionsPerApp, waitingPerApp } = this.#options;
-    if (this.#running >= connectionsPerApp + waitingPerApp) {
-      throw new BackendError(
-        "backend_busy",
-        `Backend "${this.#app.origin}" has ${this.#running} exchanges already`,
-      );
-    }
+    const most = connectionsPerApp + waitingPerApp;
+    if (this.#running >= most) throw this.#busy(`${this.#running} exchanges`);
     if (choice === "http2") {
       this.#http2 ??= this.#connectHttp2();
       this.#running++;
@@ -103,13 +107,23 @@ export class AppBackend implements ExchangeOwner {
     }
     if (choice !== "node_http" && !this.#nodeHttpOnly) {
       if (choice === "undici_without_te") withoutTe(request.headers);
-      this.#undici ??= new UndiciAdapter(this.#app, this.#dialler, connectionsPerApp, this);
+      this.#undici ??= new UndiciAdapter(this.#app, this.#dialler, this.#limits(), this);
       this.#running++;
       return this.#undici.dispatch(request, handler);
     }
-    this.#nodeHttp ??= new NodeHttpAdapter(this.#app, this.#dialler, connectionsPerApp, this);
+    // Its agent goes on connecting for those that were given up.
+    if (this.#dialler.dialling >= most) throw this.#busy(`${this.#dialler.dialling} connections being made`);
+    this.#nodeHttp ??= new NodeHttpAdapter(this.#app, this.#dialler, this.#limits(), this);
     this.#running++;
     return this.#nodeHttp.dispatch(request, handler);
+  }
+
+  #limits(): { connections: number; waitMs: number } {
+    return { connections: this.#options.connectionsPerApp, waitMs: this.#waitMs };
+  }
+
+  #busy(what: string): BackendError {
+    return new BackendError("backend_busy", `Backend "${this.#app.origin}" has ${what} already`);
   }
 
   /** Closes idle connections; those in use close when their exchange has ended, then `done` is called. */

@@ -9,6 +9,7 @@ import { defaultLookup } from "./dial.ts";
 import type { Lookup } from "./dial.ts";
 import { BackendError } from "./errors.ts";
 import type { BackendCode } from "./errors.ts";
+import { HTTP2_IDLE_MS } from "./http2_session.ts";
 import type { BackendExchange, BackendHandler, BackendRequest, Backends } from "./port.ts";
 
 /** What `createBackends` needs to know. */
@@ -26,6 +27,10 @@ export interface BackendsOptions {
   connectionsPerApp?: number;
   /** Most exchanges of one app that wait for a connection; the next fails with `backend_busy`. */
   waitingPerApp?: number;
+  /** Longest wait for a connection or stream, milliseconds, then `backend_busy`; by the app's time to connect by default. */
+  waitMs?: number | null;
+  /** An HTTP/2 connection without streams is closed after it, milliseconds. */
+  http2IdleMs?: number;
 }
 
 /** Makes the way to the backends of all apps. Nothing is connected before the first `dispatch`. */
@@ -47,6 +52,8 @@ class AllBackends implements Backends {
       clientCertificates: NO_CLIENT_CERTIFICATES,
       connectionsPerApp: 2_048,
       waitingPerApp: 2_048,
+      waitMs: null,
+      http2IdleMs: HTTP2_IDLE_MS,
       ...options,
     };
   }

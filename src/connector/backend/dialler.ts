@@ -15,6 +15,11 @@ export class Dialler {
     return this.#settings.origin;
   }
 
+  /** Connections being made. */
+  get dialling(): number {
+    return this.#dials.size;
+  }
+
   dial(dialled: Dialled): void {
     const dial = new Dial(this.#settings, (error, socket) => {
       this.#dials.delete(dial);

@@ -38,6 +38,11 @@ export class BackendError extends SallyportError<BackendCode> {
   }
 }
 
+/** All connections to the backend were in use for so long that a request gave up waiting for one. */
+export function noTurn(origin: string, waitMs: number): BackendError {
+  return new BackendError("backend_busy", `Backend "${origin}" had no connection free within ${waitMs} ms`);
+}
+
 /** Codes of `AllowListError`. */
 export const ALLOW_LIST_CODES = ["allow_list_invalid"] as const;
 

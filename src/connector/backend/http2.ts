@@ -2,13 +2,14 @@ import type { Socket } from "node:net";
 import type { ConnectorApp } from "../../protocol/app.ts";
 import type { ExchangeOwner } from "./app_backend.ts";
 import type { Dialler } from "./dialler.ts";
-import { BackendError } from "./errors.ts";
+import { BackendError, noTurn } from "./errors.ts";
 import { Http2Exchange } from "./http2_exchange.ts";
 import type { Http2ExchangeOwner } from "./http2_exchange.ts";
 import { type Http2Head, http2Head } from "./http2_head.ts";
 import { Http2Session } from "./http2_session.ts";
 import type { Http2SessionOwner } from "./http2_session.ts";
 import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
+import { Waiting } from "./waiting.ts";
 
 /** Most connections to one backend; another is made only when the streams of all are in use. */
 const MOST_SESSIONS = 16;
@@ -25,11 +26,20 @@ export class Http2Adapter implements Http2SessionOwner, Http2ExchangeOwner {
   /** The one being made. */
   #opening: Http2Session | "dialling" | null = null;
   readonly #running = new Set<Http2Exchange>();
-  /** Those without a stream, in the order of their coming; `AppBackend` bounds them. */
-  readonly #waiting = new Set<Http2Exchange>();
+  /** Those without a stream; `AppBackend` bounds them. */
+  readonly #waiting: Waiting<Http2Exchange>;
+  readonly #idleMs: number;
   #closed = false;
 
-  constructor(app: ConnectorApp, dialler: Dialler, owner: ExchangeOwner) {
+  /** `waitMs`: longest wait for a stream; `idleMs`: a connection without streams is closed after it. */
+  constructor(
+    app: ConnectorApp,
+    dialler: Dialler,
+    { waitMs, idleMs }: { waitMs: number; idleMs: number },
+    owner: ExchangeOwner,
+  ) {
+    this.#idleMs = idleMs;
+    this.#waiting = new Waiting(waitMs, (exchange) => exchange.fail(noTurn(app.origin, waitMs), false));
     this.#app = app;
     this.#dialler = dialler;
     this.#owner = owner;
@@ -73,9 +83,9 @@ export class Http2Adapter implements Http2SessionOwner, Http2ExchangeOwner {
       this.#opening = null;
       this.#sessions.add(session);
     }
-    for (const exchange of this.#waiting) {
-      if (!session.hasRoom) break;
-      this.#waiting.delete(exchange);
+    while (session.hasRoom) {
+      const exchange = this.#waiting.shift();
+      if (exchange === null) break;
       exchange.start(session);
     }
     if (this.#waiting.size > 0) this.#dial();
@@ -92,12 +102,14 @@ export class Http2Adapter implements Http2SessionOwner, Http2ExchangeOwner {
 
   /** Closes the connections, all idle: call it when the last exchange has ended. */
   retire(): void {
+    this.#waiting[Symbol.dispose]();
     for (const session of this.#all()) session.close();
   }
 
   /** Closes every connection; exchanges that run fail with `backend_closed`. */
   destroy(): void {
     this.#closed = true;
+    this.#waiting[Symbol.dispose]();
     for (const exchange of [...this.#running]) exchange.fail(closing());
     for (const session of this.#all()) session.destroy();
   }
@@ -123,7 +135,8 @@ export class Http2Adapter implements Http2SessionOwner, Http2ExchangeOwner {
     const { origin } = this.#dialler;
     const refusal = Http2Session.refusal(socket, origin);
     if (refusal === null) {
-      this.#opening = new Http2Session(socket, origin, this.#app.timeouts.connectMs, this);
+      const times = { setupMs: this.#app.timeouts.connectMs, idleMs: this.#idleMs };
+      this.#opening = new Http2Session(socket, origin, times, this);
       return;
     }
     socket.on("error", () => {});
@@ -134,7 +147,7 @@ export class Http2Adapter implements Http2SessionOwner, Http2ExchangeOwner {
   /** No connection could be made. Where there is another, its streams become free in time. */
   #failWaiting(error: BackendError): void {
     if (this.#sessions.size > 0) return;
-    for (const exchange of [...this.#waiting]) exchange.fail(error, false);
+    for (const exchange of this.#waiting.all()) exchange.fail(error, false);
   }
 }
 

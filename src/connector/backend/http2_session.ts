@@ -18,7 +18,9 @@ const SESSION_MEMORY_MB = 4_096;
 /** Streams at a time where the backend sets no limit. */
 const MOST_STREAMS = 1_000;
 /** A session without streams is closed after this time, in milliseconds. */
-const IDLE_MS = 60_000;
+export const HTTP2_IDLE_MS = 60_000;
+/** One that was told to close and has no streams may take so long: not every peer ends its half. Milliseconds. */
+const LEAVE_MS = 5_000;
 /**
  * Time between pings while streams are open, in milliseconds. TCP keep-alive finds dead hosts sooner; this finds hung
  * programs. gRPC servers send clients away that ping more often than every five minutes.
@@ -33,9 +35,19 @@ export interface Http2SessionOwner {
   sessionLeft(session: Http2Session, error: BackendError | null): void;
 }
 
+/** Time limits of a session, in milliseconds. */
+export interface Http2SessionTimes {
+  /** For the settings to come; 0: no limit. */
+  setupMs: number;
+  /** Without streams, until it is closed. */
+  idleMs: number;
+}
+
 /** One HTTP/2 connection to a backend. It is `opening` until the backend has said its settings; `leaving` takes no new streams. */
 export class Http2Session {
   readonly #session: ClientHttp2Session;
+  readonly #socket: Socket;
+  readonly #idleMs: number;
   readonly #owner: Http2SessionOwner;
   readonly #target: string;
   #state: "opening" | "open" | "leaving" | "gone" = "opening";
@@ -48,7 +60,10 @@ export class Http2Session {
   #timer: NodeJS.Timeout | null = null;
 
   /** Takes a connected socket over; `setupMs` is for the settings to come, 0: no limit. */
-  constructor(socket: Socket, origin: Origin, setupMs: number, owner: Http2SessionOwner) {
+  constructor(socket: Socket, origin: Origin, times: Http2SessionTimes, owner: Http2SessionOwner) {
+    const { setupMs, idleMs } = times;
+    this.#socket = socket;
+    this.#idleMs = idleMs;
     this.#owner = owner;
     this.#target = origin.target;
     const scheme = origin.tls ? "https" : "http";
@@ -116,11 +131,14 @@ export class Http2Session {
     if (this.#state === "opening") return this.destroy();
     this.#state = "leaving";
     this.#session.close();
+    this.#watch();
   }
 
   /** Ends it and its streams at once. */
   destroy(): void {
     this.#session.destroy();
+    // One that is closing already would wait for the other side to end its half.
+    this.#socket.destroy();
     this.#left(null);
   }
 
@@ -132,6 +150,7 @@ export class Http2Session {
       this.#lastStreamId = Math.min(this.#lastStreamId, lastStreamId);
       if (this.#state !== "open") return;
       this.#state = "leaving";
+      this.#watch();
       this.#owner.sessionLeft(this, null);
     });
     session.on("error", (error) => this.#left(error));
@@ -148,22 +167,29 @@ export class Http2Session {
     this.#owner.sessionSettled(this);
   }
 
-  /** One timer for both: idle sessions are closed, busy ones pinged. */
+  /** One timer for all: idle sessions are closed, then ended; busy ones pinged. */
   #watch(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#state === "gone") return;
     const idle = this.#streams === 0;
-    this.#timer = setTimeout(() => this.#look(idle), idle ? IDLE_MS : PING_MS);
+    const idleMs = this.#state === "leaving" ? LEAVE_MS : this.#idleMs;
+    this.#timer = setTimeout(() => this.#look(idle), idle ? idleMs : PING_MS);
   }
 
   /** `wasIdle`: there was no stream when the timer was set; if there is one now, its time begins. */
   #look(wasIdle: boolean): void {
     if ((this.#streams === 0) !== wasIdle) return this.#watch();
-    if (wasIdle) return this.#session.close();
+    if (wasIdle) return this.#idled();
     if (this.#pinging) return this.#session.destroy(new Error("no answer to a ping"));
     this.#pinging = true;
     this.#session.ping((error) => this.#pinging = error !== null);
     this.#watch();
+  }
+
+  #idled(): void {
+    if (this.#state === "leaving") return this.destroy();
+    this.close();
+    this.#owner.sessionLeft(this, null);
   }
 
   #tooSlow(setupMs: number): void {

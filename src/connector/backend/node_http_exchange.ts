@@ -1,9 +1,10 @@
 import { ClientRequest } from "node:http";
-import type { Agent, IncomingMessage, InformationEvent, RequestOptions } from "node:http";
+import type { IncomingMessage, InformationEvent, RequestOptions } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AppTimeouts } from "../../protocol/app.ts";
 import { BackendError } from "./errors.ts";
 import { mayBeSentTwice } from "./idempotent.ts";
+import type { DiallingAgent } from "./node_http.ts";
 import { framedHeaders } from "./node_http_head.ts";
 import { nodeHttpError } from "./node_http_error.ts";
 import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest, HeaderList } from "./port.ts";
@@ -26,12 +27,23 @@ class Latin1Request extends ClientRequest {
   }
 }
 
+/** What an exchange tells the adapter that it runs on. */
+export interface NodeHttpOwner {
+  /** It waits for a connection. */
+  waits(exchange: NodeHttpExchange): void;
+  /** It does not any more. */
+  hasConnection(exchange: NodeHttpExchange): void;
+  /** Called once: it is over. */
+  left(exchange: NodeHttpExchange): void;
+}
+
 /** One exchange on `node:http`. */
 export class NodeHttpExchange implements BackendExchange {
   readonly #handler: BackendHandler;
   readonly #timeouts: AppTimeouts;
-  readonly #left: (exchange: NodeHttpExchange) => void;
+  readonly #owner: NodeHttpOwner;
   #state: State = "queued";
+  #agent: DiallingAgent | null = null;
   #request: Latin1Request | null = null;
   #response: IncomingMessage | null = null;
   /** The connection itself, after a change of protocol. */
@@ -49,20 +61,21 @@ export class NodeHttpExchange implements BackendExchange {
   #again: (() => void) | null = null;
   #repeated = false;
 
-  /** `left` is called once, when the exchange is over. */
-  constructor(handler: BackendHandler, timeouts: AppTimeouts, left: (exchange: NodeHttpExchange) => void) {
+  constructor(handler: BackendHandler, timeouts: AppTimeouts, owner: NodeHttpOwner) {
     this.#handler = handler;
     this.#timeouts = timeouts;
-    this.#left = left;
+    this.#owner = owner;
   }
 
   /** `fresh`: an agent that uses no connection twice. */
-  start(agent: Agent, head: BackendRequest, host: string, fresh: Agent): void {
+  start(agent: DiallingAgent, head: BackendRequest, host: string, fresh: DiallingAgent): void {
     if (mayBeSentTwice(head)) this.#again = () => this.#send(fresh, head, host);
     this.#send(agent, head, host);
   }
 
-  #send(agent: Agent, head: BackendRequest, host: string): void {
+  #send(agent: DiallingAgent, head: BackendRequest, host: string): void {
+    this.#agent = agent;
+    this.#owner.waits(this);
     const options: RequestOptions = {
       agent,
       method: head.method,
@@ -143,6 +156,11 @@ export class NodeHttpExchange implements BackendExchange {
     this.#request?.destroy();
   }
 
+  /** Ends it with an error of ours. */
+  fail(error: BackendError): void {
+    this.#fail(error);
+  }
+
   /** The adapter is closing. */
   close(): void {
     this.#fail(new BackendError("backend_closed", "The connector is closing its backend connections"));
@@ -183,6 +201,7 @@ export class NodeHttpExchange implements BackendExchange {
   #sent(): void {
     if (this.#state !== "queued") return;
     this.#state = "sent";
+    this.#owner.hasConnection(this);
     this.#arm(this.#timeouts.responseHeadMs);
   }
 
@@ -293,9 +312,10 @@ export class NodeHttpExchange implements BackendExchange {
   }
 
   #finish(): void {
+    if (this.#state === "queued" && this.#request !== null) this.#agent!.forget(this.#request);
     this.#state = "over";
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#left(this);
+    this.#owner.left(this);
   }
 }
 

@@ -4,10 +4,11 @@ import type { ConnectorApp } from "../../protocol/app.ts";
 import type { ExchangeOwner } from "./app_backend.ts";
 import type { Dialled } from "./dial.ts";
 import type { Dialler } from "./dialler.ts";
-import { BackendError } from "./errors.ts";
+import { BackendError, noTurn } from "./errors.ts";
 import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
 import { UndiciExchange } from "./undici_exchange.ts";
 import type { UndiciOwner } from "./undici_exchange.ts";
+import { Waiting } from "./waiting.ts";
 
 /** An idle connection closes after this long where the backend does not state a time, in milliseconds. */
 const KEEP_ALIVE_MS = 4_000;
@@ -24,12 +25,25 @@ export class UndiciAdapter implements UndiciOwner {
   #fresh: Pool | null = null;
   readonly #servername: string;
   readonly #owner: ExchangeOwner;
+  readonly #connections: number;
+  /** Exchanges that undici has: at most one for each connection, since what is in its own queue can neither leave nor be timed. */
+  #given = 0;
+  readonly #waiting: Waiting<UndiciExchange>;
+  #isRetiring = false;
   /** See `UndiciOwner`. */
   connectionFailing = false;
   usedConnectionClosing = false;
 
-  constructor(app: ConnectorApp, dialler: Dialler, connections: number, owner: ExchangeOwner) {
+  /** `waitMs`: longest wait for a connection. */
+  constructor(
+    app: ConnectorApp,
+    dialler: Dialler,
+    { connections, waitMs }: { connections: number; waitMs: number },
+    owner: ExchangeOwner,
+  ) {
     this.#owner = owner;
+    this.#connections = connections;
+    this.#waiting = new Waiting(waitMs, (exchange) => exchange.fail(noTurn(app.origin, waitMs)));
     this.#servername = app.tls.serverName ?? dialler.origin.host;
     this.#newPool = () =>
       new Pool(app.origin, {
@@ -48,6 +62,15 @@ export class UndiciAdapter implements UndiciOwner {
 
   dispatch(request: BackendRequest, handler: BackendHandler): BackendExchange {
     const exchange = new UndiciExchange(handler, this, request);
+    if (this.#given < this.#connections && this.#waiting.size === 0) this.#give(exchange);
+    else this.#waiting.add(exchange);
+    return exchange;
+  }
+
+  #give(exchange: UndiciExchange): void {
+    this.#given++;
+    exchange.giving();
+    const { request } = exchange;
     const options = {
       path: request.target,
       method: request.method as Dispatcher.HttpMethod,
@@ -59,7 +82,6 @@ export class UndiciAdapter implements UndiciOwner {
       reset: false,
     };
     this.#pool.dispatch(options, exchange);
-    return exchange;
   }
 
   again(exchange: UndiciExchange): void {
@@ -75,9 +97,23 @@ export class UndiciAdapter implements UndiciOwner {
     this.#fresh.dispatch(options, exchange);
   }
 
-  left(): void {
+  left(exchange: UndiciExchange): void {
+    if (exchange.wasGiven) this.#given--;
+    else this.#waiting.delete(exchange);
+    // Not at once: undici is still busy with the end of this one.
+    if (this.#waiting.size > 0) queueMicrotask(this.#giveNext);
+    else if (this.#isRetiring) this.retire();
     this.#owner.left();
   }
+
+  readonly #giveNext = (): void => {
+    while (this.#given < this.#connections) {
+      const exchange = this.#waiting.shift();
+      if (exchange === null) break;
+      this.#give(exchange);
+    }
+    if (this.#isRetiring) this.retire();
+  };
 
   sentUnaskedContinue(): void {
     this.#owner.sentUnaskedContinue();
@@ -85,12 +121,17 @@ export class UndiciAdapter implements UndiciOwner {
 
   /** Closes idle connections; those in use close when their exchange has ended. */
   retire(): void {
+    this.#isRetiring = this.#waiting.size > 0;
+    if (this.#isRetiring) return;
+    this.#waiting[Symbol.dispose]();
     void this.#pool.close().catch(ignore);
   }
 
   /** Closes every connection; exchanges that run fail with `backend_closed`. */
   async destroy(): Promise<void> {
     const closing = new BackendError("backend_closed", "The connector is closing its backend connections");
+    for (const exchange of this.#waiting.all()) exchange.fail(closing);
+    this.#waiting[Symbol.dispose]();
     await Promise.all([this.#pool.destroy(closing), this.#fresh?.destroy(closing)]);
   }
 

@@ -1,5 +1,5 @@
 import type { Dispatcher } from "undici";
-import type { ExchangeOwner } from "./app_backend.ts";
+import type { BackendError } from "./errors.ts";
 import { mayBeSentTwice } from "./idempotent.ts";
 import type { BackendExchange, BackendFailure, BackendHandler, BackendRequest, HeaderList } from "./port.ts";
 import { RequestBody } from "./request_body.ts";
@@ -14,7 +14,10 @@ type State = "queued" | "sent" | "answered" | "over";
 const NO_TRAILERS: HeaderList = [];
 
 /** What an exchange needs of the adapter that it runs on. */
-export interface UndiciOwner extends ExchangeOwner {
+export interface UndiciOwner {
+  /** Called once: the exchange is over, and undici has let go of it. */
+  left(exchange: UndiciExchange): void;
+  sentUnaskedContinue(): void;
   /** True while the error of a connection is being told. */
   readonly connectionFailing: boolean;
   /** True while the end of a connection is being told that has carried responses before. */
@@ -31,6 +34,9 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   readonly #handler: BackendHandler;
   readonly #owner: UndiciOwner;
   #state: State = "queued";
+  /** undici has it: also in its queue, which nothing is taken out of. */
+  #given = false;
+  #isLeft = false;
   #controller: Dispatcher.DispatchController | null = null;
   #paused = false;
   /** Bytes were lost: the response can only fail. */
@@ -47,6 +53,21 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
     this.#owner = owner;
     this.request = request;
     this.body = request.hasBody ? new RequestBody(handler) : null;
+  }
+
+  /** True once undici was given it. */
+  get wasGiven(): boolean {
+    return this.#given;
+  }
+
+  /** It is given to undici now. */
+  giving(): void {
+    this.#given = true;
+  }
+
+  /** Ends it with an error of ours. */
+  fail(error: BackendError): void {
+    this.onResponseError(null, error);
   }
 
   write(chunk: Uint8Array): boolean {
@@ -66,14 +87,21 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   abort(): void {
     this.#failure = null;
     if (this.#state === "over") return;
-    this.#finish();
+    // undici keeps one that waits until its turn comes, and says so then.
+    const isKept = this.#given && this.#state === "queued";
+    this.#end();
+    if (!isKept) this.#leave();
     this.#controller?.abort(ABORTED);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#state === "over") controller.abort(ABORTED);
-    else this.#state = "sent";
+    if (this.#state !== "over") {
+      this.#state = "sent";
+      return;
+    }
+    controller.abort(ABORTED);
+    this.#leave();
   }
 
   onResponseStart(
@@ -117,7 +145,7 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
-    if (this.#state === "over") return;
+    if (this.#state === "over") return this.#leave();
     if (isUnaskedContinue(error)) this.#owner.sentUnaskedContinue();
     const failure = undiciError(error, this.#state);
     if (failure.code === "backend_reset" && this.#mayRepeat()) {
@@ -147,9 +175,19 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   }
 
   #finish(): void {
+    this.#end();
+    this.#leave();
+  }
+
+  #end(): void {
     this.#state = "over";
     this.body?.abandon();
-    this.#owner.left();
+  }
+
+  #leave(): void {
+    if (this.#isLeft) return;
+    this.#isLeft = true;
+    this.#owner.left(this);
   }
 }
 
