@@ -1,3 +1,4 @@
+import { jittered } from "../platform/backoff.ts";
 import type { Log, LogFields } from "../platform/log.ts";
 import type { ConnectorApp } from "../protocol/app.ts";
 
@@ -144,7 +145,7 @@ export class BackendHealth implements Disposable {
     const ms = watch.state === "down"
       ? Math.min(again, check?.intervalMs ?? again)
       : check?.intervalMs ?? again;
-    this.#after(watch, ms * (1 - JITTER + 2 * JITTER * this.#random()));
+    this.#after(watch, jittered(ms, JITTER, this.#random));
   }
 
   #after(watch: Watch, ms: number): void {

@@ -35,7 +35,7 @@ import { backendProxy, brokerProxy } from "./outbound/broker_proxy.ts";
 import { Renewer, type RenewerOptions } from "./renewer.ts";
 import { Supervisor } from "./supervisor.ts";
 import { Tenancy } from "./tenancy.ts";
-import type { TunnelContext } from "./tunnel.ts";
+import type { TunnelContext } from "./tunnel_context.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
 
 /** How the program was called. */

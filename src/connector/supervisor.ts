@@ -1,13 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { backoffMs } from "../platform/backoff.ts";
+import { backoffMs, jittered } from "../platform/backoff.ts";
 import type { Log } from "../platform/log.ts";
 import { dialTunnel } from "./dial.ts";
 import { MIN_RECONNECT_WINDOW_MS } from "../protocol/reconnect_window.ts";
 import { DialError } from "./errors.ts";
+import { LeavingTunnels } from "./leaving_tunnels.ts";
 import { RedialWaits } from "./redial_waits.ts";
 import { type ShutOut, shutOutBy } from "./shut_out.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
-import { ConnectorTunnel, type TunnelContext } from "./tunnel.ts";
+import { ConnectorTunnel } from "./tunnel.ts";
+import type { TunnelContext } from "./tunnel_context.ts";
 
 /** What keeps a tunnel up. */
 export interface SupervisorOptions {
@@ -30,14 +32,11 @@ export interface SupervisorOptions {
 
 const FIRST_MS = 250;
 const CAP_BESIDE_MS = 2_000;
-/** While only a person can change the refusal: give or take a fifth. */
+/** While only a person can change the refusal. */
 const SHUT_OUT_MS = 300_000;
-/** Grace of a tunnel that was replaced: what setTimeout can wait at most. */
-const LONGEST_DRAIN_MS = 0x7fff_ffff;
+const SHUT_OUT_JITTER = 0.2;
 /** Dials beside a tunnel that is in doubt. */
 const MOST_BESIDE = 8;
-/** A broker that said when it stops gets so many milliseconds more before its tunnel is ended here. */
-const LATE_MS = 5_000;
 const UNREACHABLE: ReadonlySet<string> = new Set(["broker_unreachable", "broker_unresolvable"]);
 
 /** What the supervisor is at. */
@@ -55,9 +54,7 @@ export class Supervisor {
   #target: DialTarget | null = null;
   /** Tells the loop that another tunnel has taken the place of the one it watches. */
   #moved: () => void = () => {};
-  /** Tunnels that were replaced and still finish what is in flight on them. */
-  readonly #leaving = new Set<ConnectorTunnel>();
-  #stopping = false;
+  readonly #leaving: LeavingTunnels;
   /** Of `run`: what is dialled beside a tunnel ends with it. */
   #running: AbortSignal = AbortSignal.abort();
   /** The tunnel beside which another one is being dialled. */
@@ -65,6 +62,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#leaving = new LeavingTunnels(options.log);
   }
 
   get state(): SupervisorState {
@@ -94,7 +92,7 @@ export class Supervisor {
     target: DialTarget,
     signal: AbortSignal,
     accept = async () => {},
-    leave = (before: ConnectorTunnel) => this.#leave(before),
+    leave = (before: ConnectorTunnel) => this.#leaving.add(before),
   ): Promise<void> {
     const { context, stepMs, log, dial = dialTunnel } = this.#options;
     if (this.#tunnel === null) {
@@ -116,11 +114,11 @@ export class Supervisor {
     try {
       await accept();
     } catch (error) {
-      this.#leave(next); // The broker may have begun exchanges on it.
+      this.#leaving.add(next); // The broker may have begun exchanges on it.
       throw error;
     }
     const before = this.#tunnel;
-    if (before === null || signal.aborted) return this.#leave(next);
+    if (before === null || signal.aborted) return this.#leaving.add(next);
     this.#tunnel = next;
     this.#target = target;
     this.#watch(next);
@@ -150,7 +148,7 @@ export class Supervisor {
     const lasting = AbortSignal.any([this.#running, over.signal]);
     // Whoever announced the end of a tunnel ends it: until then requests may come on it.
     const leave = cause === "drain"
-      ? (before: ConnectorTunnel) => this.#leaveToBroker(before, graceMs)
+      ? (before: ConnectorTunnel) => this.#leaving.addOfStopping(before, graceMs)
       : undefined;
     log.info("dialling a tunnel beside the one there is", { cause });
     const { reconnectWindowMs } = tunnel;
@@ -173,29 +171,6 @@ export class Supervisor {
     if (this.#doubted === tunnel) this.#doubted = null;
   }
 
-  #leaveToBroker(tunnel: ConnectorTunnel, graceMs: number): void {
-    this.#leaving.add(tunnel);
-    const timer = setTimeout(
-      () => tunnel.drain(0),
-      Math.min(Math.max(graceMs, 0) + LATE_MS, LONGEST_DRAIN_MS),
-    );
-    void tunnel.ended.then(() => {
-      clearTimeout(timer);
-      this.#leaving.delete(tunnel);
-    });
-  }
-
-  /** What is in flight may take its time: the broker ends the tunnel with its certificate. */
-  #leave(tunnel: ConnectorTunnel): void {
-    this.#leaving.add(tunnel);
-    void tunnel.ended.then((reason) => {
-      this.#leaving.delete(tunnel);
-      this.#options.log.debug("tunnel left", reason === null ? {} : failureFields(reason));
-    });
-    if (this.#stopping) tunnel.stop(this.#options.drainMs ?? 0);
-    else tunnel.drain(LONGEST_DRAIN_MS);
-  }
-
   /** Why the last dial failed or the last tunnel ended; null while all is well. */
   get lastError(): Error | null {
     return this.#lastError;
@@ -204,10 +179,7 @@ export class Supervisor {
   /** Runs until the signal is aborted, and what was in flight then is over. */
   async run(signal: AbortSignal): Promise<void> {
     this.#running = signal;
-    const stop = () => {
-      this.#stopping = true;
-      for (const tunnel of this.#leaving) tunnel.stop(this.#options.drainMs ?? 0);
-    };
+    const stop = () => this.#leaving.stop(this.#options.drainMs ?? 0);
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
     while (!signal.aborted) {
@@ -215,7 +187,7 @@ export class Supervisor {
       if (signal.aborted) break;
       this.#state = "waiting";
       this.#shutOut = shutOutBy(this.#lastError);
-      const waitMs = this.#shutOut === null ? this.#waits.next() : SHUT_OUT_MS * (0.8 + 0.4 * Math.random());
+      const waitMs = this.#shutOut === null ? this.#waits.next() : jittered(SHUT_OUT_MS, SHUT_OUT_JITTER);
       if (this.#shutOut !== null) {
         this.#options.log.error("shut out by the broker", {
           ...this.#shutOut,
@@ -225,7 +197,7 @@ export class Supervisor {
       await (this.#options.wait ?? pause)(waitMs, signal);
     }
     signal.removeEventListener("abort", stop);
-    await Promise.all([...this.#leaving].map((tunnel) => tunnel.ended));
+    await this.#leaving.ended();
     this.#state = "stopped";
   }
 

@@ -1,52 +1,27 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
-import type { Log, SessionLog } from "../platform/log.ts";
-import {
-  type Hello,
-  parseVersionAnswer,
-  parseWelcome,
-  type VersionAnswer,
-  type Welcome,
-} from "../protocol/messages.ts";
+import type { SessionLog } from "../platform/log.ts";
+import { parseVersionAnswer, parseWelcome, type Welcome } from "../protocol/messages.ts";
 import { parseRenewalAnswer } from "../protocol/certificates.ts";
 import { MIN_RECONNECT_WINDOW_MS, parseReconnectWindow } from "../protocol/reconnect_window.ts";
 import { ControlChannel, type Fields } from "../tunnel/control_channel.ts";
 import type { CreditBudget } from "../tunnel/credit_budget.ts";
 import { FlushQueue } from "../tunnel/flush_queue.ts";
 import { Pace, REQUESTS_PER_TURN } from "../tunnel/pace.ts";
-import { Pulse, type PulseTimes } from "../tunnel/pulse.ts";
+import { Pulse } from "../tunnel/pulse.ts";
 import type { Backends } from "./backend/port.ts";
-import type { BackendHealth } from "./backend_health.ts";
 import type { DialledTunnel } from "./dial.ts";
 import { DialError } from "./errors.ts";
 import type { KnownApps } from "./known_apps.ts";
 import { LaneServer, type LaneServerTunnel } from "./lane_server.ts";
 import { LaneSupply } from "./lane_supply.ts";
-
-/** What all tunnels of this connector share. */
-export interface TunnelContext {
-  backends: Backends;
-  apps: KnownApps;
-  health: Pick<BackendHealth, "failed" | "changed" | "outOfReach">;
-  budget: CreditBudget;
-  log: Log;
-  sessionLog: SessionLog;
-  times: PulseTimes;
-  maxLanes: number;
-  configPullIntervalMs: number;
-  versionPollIntervalMs: number;
-  hello: Hello;
-  /** The broker has something to say that is not this tunnel's own business. */
-  onNotice: (type: string, fields: Fields) => void;
-  onVersion: (answer: VersionAnswer) => void;
-}
+import { Polls } from "./polls.ts";
+import type { TunnelContext } from "./tunnel_context.ts";
 
 const HELLO_TIMEOUT_MS = 10_000;
 const POLL_TIMEOUT_MS = 20_000;
 /** The broker may have to ask an authority elsewhere. */
 const RENEWAL_TIMEOUT_MS = 60_000;
-/** Polls come up to this share earlier or later, so that many connectors do not come at once. */
-const JITTER = 0.1;
 
 /** The connector's end of one tunnel, from `hello` to its end. */
 export class ConnectorTunnel implements LaneServerTunnel {
@@ -69,7 +44,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
   readonly #control: ControlChannel;
   readonly #pulse: Pulse;
   readonly #supply: LaneSupply;
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #polls = new Polls((error) => this.#pollFailed(error));
   #drainTimer: NodeJS.Timeout | null = null;
   /** `draining`: exchanges that have begun go on, no lane is opened any more. */
   #state: "greeting" | "ready" | "draining" | "closed" = "greeting";
@@ -160,8 +135,8 @@ export class ConnectorTunnel implements LaneServerTunnel {
     // Before the first lane: no exchange is to come that could go elsewhere.
     for (const { app } of this.#context.health.outOfReach) this.tellBackend(app, false);
     this.#supply.start();
-    this.#every(this.#context.configPullIntervalMs, () => this.pull());
-    this.#every(this.#context.versionPollIntervalMs, () => this.#pollVersion());
+    this.#polls.every(this.#context.configPullIntervalMs, () => this.pull());
+    this.#polls.every(this.#context.versionPollIntervalMs, () => this.#pollVersion());
     void this.#pollVersion().catch((error) => this.#pollFailed(error));
     return this.#welcome;
   }
@@ -239,7 +214,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
     if (this.#state === "greeting" || graceMs === 0) return this.close(null);
     this.#state = "draining";
     this.#supply[Symbol.dispose]();
-    this.#stopTimers();
+    this.#polls[Symbol.dispose]();
     this.#drainTimer = setTimeout(() => this.close(null), graceMs);
     this.#control.notice("drain", { graceMs });
     this.#drained();
@@ -267,16 +242,11 @@ export class ConnectorTunnel implements LaneServerTunnel {
     this.#state = "closed";
     this.#supply[Symbol.dispose]();
     this.#pulse[Symbol.dispose]();
-    this.#stopTimers();
+    this.#polls[Symbol.dispose]();
     if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
     // Not within an event of the socket: that has aborted both runtimes.
     setImmediate(() => this.#session.destroy());
     this.#finish(reason);
-  }
-
-  #stopTimers(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
   }
 
   #openLane(): void {
@@ -336,17 +306,6 @@ export class ConnectorTunnel implements LaneServerTunnel {
     this.#context.onVersion(
       parseVersionAnswer(await this.#control.request("version.poll", {}, POLL_TIMEOUT_MS)),
     );
-  }
-
-  /** Calls `work` again and again, jittered, until the tunnel ends. */
-  #every(intervalMs: number, work: () => Promise<void>): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      work().catch((error) => this.#pollFailed(error)).finally(() => {
-        if (this.#state === "ready") this.#every(intervalMs, work);
-      });
-    }, intervalMs * (1 - JITTER + 2 * JITTER * Math.random()));
-    this.#timers.add(timer);
   }
 
   #pollFailed(error: Error): void {

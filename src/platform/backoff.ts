@@ -15,3 +15,8 @@ export function backoffMs(
 ): number {
   return random() * Math.min(capMs, firstMs * 2 ** Math.min(attempt, 30));
 }
+
+/** So many milliseconds, give or take up to a `share` of them: for what many do again and again, and not at once. */
+export function jittered(ms: number, share: number, random: () => number = Math.random): number {
+  return ms * (1 - share + 2 * share * random());
+}

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { AllowList } from "../../src/connector/backend/allow_list.ts";
 import { createBackends } from "../../src/connector/backend/backends.ts";
 import { KnownApps } from "../../src/connector/known_apps.ts";
-import type { TunnelContext } from "../../src/connector/tunnel.ts";
+import type { TunnelContext } from "../../src/connector/tunnel_context.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { OLDEST_PROTOCOL_REVISION, PROTOCOL_REVISION } from "../../src/protocol/messages.ts";
 import { CreditBudget } from "../../src/tunnel/credit_budget.ts";

@@ -6,7 +6,7 @@ import type { DialledTunnel } from "../../../src/connector/dial.ts";
 import { DialError } from "../../../src/connector/errors.ts";
 import { KnownApps } from "../../../src/connector/known_apps.ts";
 import { Supervisor } from "../../../src/connector/supervisor.ts";
-import type { TunnelContext } from "../../../src/connector/tunnel.ts";
+import type { TunnelContext } from "../../../src/connector/tunnel_context.ts";
 import { silentLog } from "../../../src/platform/log.ts";
 import { PROTOCOL_REVISION } from "../../../src/protocol/messages.ts";
 import { ControlChannel, type Fields } from "../../../src/tunnel/control_channel.ts";

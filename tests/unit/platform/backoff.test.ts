@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { backoffMs } from "../../../src/platform/backoff.ts";
+import { backoffMs, jittered } from "../../../src/platform/backoff.ts";
 
 const shape = { firstMs: 250, capMs: 20_000 };
 const longest = (attempt: number) => backoffMs(attempt, shape, () => 1);
@@ -21,4 +21,13 @@ test("a wait is anywhere between nothing and its bound", () => {
     const wait = backoffMs(3, shape);
     assert.ok(wait >= 0 && wait < 2_000, String(wait));
   }
+});
+
+test("what is done again and again is jittered by a share of its time, both ways", () => {
+  assert.deepEqual([0, 0.25, 0.5, 1].map((at) => Math.round(jittered(1_000, 0.2, () => at))), [
+    800,
+    900,
+    1_000,
+    1_200,
+  ]);
 });
