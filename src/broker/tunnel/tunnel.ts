@@ -1,5 +1,4 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import { performance } from "node:perf_hooks";
 import type { Log } from "../../platform/log.ts";
 import type { Hello } from "../../protocol/messages.ts";
 import { PROBE_CAPABILITY } from "../../protocol/probe.ts";
@@ -7,14 +6,15 @@ import { ControlChannel, type ControlHandler } from "../../tunnel/control_channe
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
 import { ControlError } from "../../tunnel/errors.ts";
 import { FlushQueue } from "../../tunnel/flush_queue.ts";
-import { Lane } from "../../tunnel/lane.ts";
-import type { LaneOwner } from "../../tunnel/lane_owner.ts";
+import type { Lane } from "../../tunnel/lane.ts";
 import { Pulse, type PulseTimes } from "../../tunnel/pulse.ts";
 import type { DataPlaneCounters } from "../metrics/counters.ts";
 import type { RegisteredTunnel, Registry } from "../registry/registry.ts";
+import { answersPing } from "./answers_ping.ts";
+import { CertificateEnd } from "./certificate_end.ts";
 import { TunnelError } from "./errors.ts";
-import { IdleLanes } from "./idle_lanes.ts";
-import { Probe, type Probed, type ProbeTimes } from "./probe.ts";
+import type { ProbeTimes } from "./probe.ts";
+import { TunnelLanes, type TunnelOfLanes } from "./tunnel_lanes.ts";
 
 /** Who is at the other end, from the verified certificate and the store. */
 export interface TunnelPeer {
@@ -36,12 +36,8 @@ export interface TunnelDeps {
   maxLanes: number;
 }
 
-const RETIRE_EVERY_MS = 60_000;
-/** setTimeout cannot wait longer than this. */
-const LONGEST_TIMER_MS = 0x7fff_ffff;
-
-/** The broker's end of one tunnel: its lanes, its control channel and its place in the registry. */
-export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
+/** The broker's end of one tunnel: its state, its control channel and its place in the registry. */
+export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
   readonly peer: TunnelPeer;
   readonly connectedAt: number = Date.now();
   readonly budget: CreditBudget;
@@ -50,13 +46,10 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
   readonly #deps: TunnelDeps;
   readonly #session: ServerHttp2Session;
   readonly #socket: ServerHttp2Session["socket"];
-  readonly #idleLanes = new IdleLanes();
+  readonly #lanes: TunnelLanes;
   readonly #pulse: Pulse;
-  readonly #retireTimer: NodeJS.Timeout;
-  #expiryTimer: NodeJS.Timeout | undefined;
+  readonly #certificateEnd: CertificateEnd;
   readonly #onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void;
-  readonly #probe: Probe;
-  readonly #lanesOpen = new Set<Lane>();
   /**
    * `stuck`: exchanges do not get through; out of rotation until they do. `draining`: what has begun goes on, and nothing
    * new begins.
@@ -64,15 +57,8 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
   #state: "greeting" | "ready" | "stuck" | "draining" | "closed" = "greeting";
   #groupId: string;
   #hello: Hello | null = null;
-  #busy = 0;
-  #bulk = 0;
-  #wanted = 0;
-  #exchanges = 0;
   /** Revision that the connector last asked for, for display. */
   configRevision = 0;
-  /** See `Probed`. */
-  laneBytes = 0;
-  answeredAt: number = Number.NEGATIVE_INFINITY;
 
   constructor(
     session: ServerHttp2Session,
@@ -94,9 +80,11 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
       deps.times,
       () => this.close(new TunnelError("tunnel_silent", `Nothing received for ${deps.times.timeoutMs} ms`)),
     );
-    this.#probe = new Probe(this, deps.probeTimes);
-    this.#retireTimer = setInterval(() => this.#retire(), RETIRE_EVERY_MS);
-    this.#untilExpiry();
+    this.#lanes = new TunnelLanes(this, deps.maxLanes, deps.counters, deps.probeTimes);
+    this.#certificateEnd = new CertificateEnd(
+      peer.notAfter,
+      () => this.close(new TunnelError("certificate_refused", "The connector's certificate has ended")),
+    );
     this.control = new ControlChannel(stream, {
       request: handler.request,
       notice: handler.notice,
@@ -116,11 +104,11 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
   }
 
   get busy(): number {
-    return this.#busy;
+    return this.#lanes.busy;
   }
 
   get bulk(): number {
-    return this.#bulk;
+    return this.#lanes.bulk;
   }
 
   /** True while exchanges do not get through it. */
@@ -133,13 +121,17 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     return this.#state === "ready";
   }
 
+  get isDraining(): boolean {
+    return this.#state === "draining";
+  }
+
   /** Lanes that carry nothing now. */
   get lanesIdle(): number {
-    return this.#lanesOpen.size - this.#busy;
+    return this.#lanes.idleCount;
   }
 
   get exchanges(): number {
-    return this.#exchanges;
+    return this.#lanes.exchanges;
   }
 
   get isOpen(): boolean {
@@ -168,24 +160,12 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     if (this.#state !== "greeting") return;
     this.#hello = hello;
     this.#state = "ready";
-    this.#deps.counters.tunnelsConnected += 1;
-    this.#deps.registry.add(this.#groupId, this);
+    this.#enterRegistry();
   }
 
   /** True when the connector answers a ping within `ms` milliseconds. */
   answers(ms: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), ms);
-      const answered = (alive: boolean): void => {
-        clearTimeout(timer);
-        resolve(alive);
-      };
-      try {
-        this.#session.ping((error) => answered(error === null));
-      } catch {
-        answered(false); // The session has gone.
-      }
-    });
+    return answersPing(this.#session, ms);
   }
 
   /** The connector was moved to another group. */
@@ -203,15 +183,14 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     if (this.#state !== "ready" && this.#state !== "stuck") return false;
     if (this.#state === "ready") this.#leaveRegistry();
     this.#state = "draining";
-    this.#idleLanes.retireAll();
-    this.#retireProbeLane();
+    this.#lanes.retireIdle();
     this.drainExchanges();
     return true;
   }
 
   /** Tells long-lived exchanges to leave. */
   drainExchanges(): void {
-    for (const lane of [...this.#lanesOpen]) lane.drain();
+    this.#lanes.drainExchanges();
   }
 
   /** Throws `TunnelError` when no lane may be added now: before anything is answered. */
@@ -219,98 +198,51 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     if (this.#state !== "ready" && this.#state !== "stuck") {
       throw new TunnelError("tunnel_unknown", "Cannot take lane: tunnel has not said hello");
     }
-    if (this.#lanesOpen.size >= this.#deps.maxLanes) {
-      throw new TunnelError("too_many_lanes", `Cannot take lane: tunnel has ${this.#lanesOpen.size} already`);
-    }
+    this.#lanes.check();
   }
 
   /** The connector has opened a lane, which was checked and answered with 200. */
   addLane(stream: ServerHttp2Stream): void {
-    const lane = new Lane(stream, "broker", this);
-    this.#lanesOpen.add(lane);
-    this.#deps.counters.lanesOpened += 1;
-    this.#deps.counters.lanesIdle += 1;
-    this.#offer(lane);
+    this.#lanes.add(stream);
   }
 
   takeLane(): Lane | undefined {
-    const lane = this.#idleLanes.pop();
-    if (lane !== undefined) this.#taken();
-    return lane;
+    return this.#lanes.take();
   }
 
   wantLanes(count: number): void {
-    this.#wanted += count;
-    if (this.#wanted === count) {
-      setImmediate(() => {
-        const n = Math.min(this.#wanted, this.#deps.maxLanes - this.#lanesOpen.size);
-        this.#wanted = 0;
-        if (n > 0) this.control.notice("lanes.want", { n });
-      });
-    }
+    this.#lanes.want(count);
   }
 
-  now(): number {
-    return performance.now();
+  askForLanes(n: number): void {
+    this.control.notice("lanes.want", { n });
   }
 
   received(bytes: number): void {
-    this.laneBytes += bytes;
     this.#pulse.received(bytes);
   }
 
-  get isFull(): boolean {
-    return this.#lanesOpen.size >= this.#deps.maxLanes;
+  offer(lane: Lane): boolean {
+    return this.#state === "ready" && this.#deps.registry.offer(this.#groupId, this, lane);
   }
 
-  takeProbeLane(): Lane | undefined {
-    const lane = this.#idleLanes.pop();
-    if (lane === undefined) this.wantLanes(1);
-    return lane;
+  laneLost(error: Error): void {
+    if (this.#state === "closed" || error instanceof ControlError) return;
+    const { connectorId: connector } = this;
+    const { code } = error as { code?: string };
+    if (code !== undefined) this.#deps.log.debug("lane lost", { connector, code, error: error.message });
+    else this.#deps.log.warn("lane lost", { connector, code, error: error.message });
   }
 
   /** Call a few times a second, with milliseconds of a monotonic clock: takes it out of rotation, and in again. */
   checkHealth(now: number): void {
     if (this.#state !== "ready" && this.#state !== "stuck") return;
     if (!this.#hello!.capabilities.includes(PROBE_CAPABILITY)) return;
-    this.#probe.tick(now);
-    if (this.#probe.hasFailed === this.isStuck) return;
+    const { probe } = this.#lanes;
+    probe.tick(now);
+    if (probe.hasFailed === this.isStuck) return;
     if (this.isStuck) this.#recover();
     else this.#stick();
-  }
-
-  becameBulk(): void {
-    this.#bulk += 1;
-  }
-
-  begun(lane: Lane): void {
-    lane.destroy(new Error("A connector cannot send requests"));
-  }
-
-  /** A lane's exchange is over. */
-  idle(lane: Lane): void {
-    if (lane === this.#probe.lane) return this.#retireProbeLane();
-    this.#released(lane);
-    this.answeredAt = this.now();
-    this.#offer(lane);
-  }
-
-  closed(lane: Lane, error: Error | null, wasIdle: boolean): void {
-    const { counters, log } = this.#deps;
-    this.#lanesOpen.delete(lane);
-    if (lane !== this.#probe.lane) {
-      if (wasIdle) this.#idleLanes.died();
-      else this.#released(lane);
-    }
-    if (error !== null && this.#state !== "closed" && !(error instanceof ControlError)) {
-      const { connectorId: connector } = this;
-      const { code } = error as { code?: string };
-      if (code !== undefined) log.debug("lane lost", { connector, code, error: error.message });
-      else log.warn("lane lost", { connector, code, error: error.message });
-    }
-    counters.lanesIdle -= 1;
-    if (error === null) counters.lanesRetired += 1;
-    else counters.lanesDestroyed += 1;
   }
 
   /** Ends the tunnel at once, with what is on it. */
@@ -319,19 +251,10 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     if (this.#state === "ready") this.#leaveRegistry();
     this.#state = "closed";
     this.#pulse[Symbol.dispose]();
-    clearInterval(this.#retireTimer);
-    clearTimeout(this.#expiryTimer);
+    this.#lanes[Symbol.dispose]();
+    this.#certificateEnd[Symbol.dispose]();
     this.#session.destroy();
     this.#onClosed(this, reason);
-  }
-
-  /** A tunnel never outlives the certificate that it was opened with. */
-  #untilExpiry(): void {
-    const left = this.peer.notAfter - Date.now();
-    this.#expiryTimer = setTimeout(() => {
-      if (left > LONGEST_TIMER_MS) return this.#untilExpiry();
-      this.close(new TunnelError("certificate_refused", "The connector's certificate has ended"));
-    }, Math.min(Math.max(left, 0), LONGEST_TIMER_MS));
   }
 
   /** Nothing gets through: nothing more is sent into it, and who waits on it for a head may go elsewhere. */
@@ -339,49 +262,23 @@ export class BrokerTunnel implements LaneOwner, RegisteredTunnel, Probed {
     this.#leaveRegistry();
     this.#state = "stuck";
     const { connectorId: connector } = this;
-    this.#deps.log.warn("tunnel is stuck: no exchange gets through it", { connector, busy: this.#busy });
-    for (const lane of [...this.#lanesOpen]) lane.stall();
+    this.#deps.log.warn("tunnel is stuck: no exchange gets through it", { connector, busy: this.busy });
+    this.#lanes.stall();
   }
 
   #recover(): void {
     this.#state = "ready";
-    this.#deps.counters.tunnelsConnected += 1;
     this.#deps.log.info("tunnel is well again", { connector: this.connectorId });
+    this.#enterRegistry();
+  }
+
+  #enterRegistry(): void {
+    this.#deps.counters.tunnelsConnected += 1;
     this.#deps.registry.add(this.#groupId, this);
   }
 
   #leaveRegistry(): void {
     this.#deps.counters.tunnelsConnected -= 1;
     this.#deps.registry.remove(this.#groupId, this);
-  }
-
-  /** The probe's lane goes like all others when the connector stops, which waits for the last one. */
-  #retireProbeLane(): void {
-    const { lane } = this.#probe;
-    if (this.#state === "draining" && lane?.isIdle === true) lane.retire();
-  }
-
-  #offer(lane: Lane): void {
-    if (this.#state === "ready" && this.#deps.registry.offer(this.#groupId, this, lane)) this.#taken();
-    else if (this.#state === "draining" && lane.isIdle) lane.retire();
-    else if (lane.isIdle) this.#idleLanes.push(lane);
-  }
-
-  #taken(): void {
-    this.#busy += 1;
-    this.#exchanges += 1;
-    this.#deps.counters.lanesIdle -= 1;
-    this.#deps.counters.lanesBusy += 1;
-  }
-
-  #released(lane: Lane): void {
-    this.#busy -= 1;
-    if (lane.isBulk) this.#bulk -= 1;
-    this.#deps.counters.lanesIdle += 1;
-    this.#deps.counters.lanesBusy -= 1;
-  }
-
-  #retire(): void {
-    this.#idleLanes.retireSurplus(this.#busy);
   }
 }
