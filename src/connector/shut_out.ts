@@ -9,7 +9,8 @@ const REGISTER_AGAIN =
 const REMEDIES: ReadonlyMap<unknown, string> = new Map([
   [
     "connector_disabled",
-    "an administrator has disabled this connector: ask for it to be enabled; nothing to do here",
+    "an administrator has disabled this connector: ask for it to be enabled; it then comes back by itself, or at once " +
+    "when it is started again",
   ],
   [
     "connector_unknown",

@@ -65,7 +65,11 @@ export function addConnectorCommands(program: Command, context: CliContext): voi
     }, async (client, _options, reference) => {
       const { id } = await findConnector(client, reference!);
       const changed = await client.patch<ConnectorAnswer>(`connectors/${id}`, { enabled });
-      return { json: changed, text: `Connector "${changed.machineName}" is ${verb}d: ${effect}.` };
+      const text = [`Connector "${changed.machineName}" is ${verb}d: ${effect}.`];
+      if (enabled && !changed.connected) {
+        text.push("It tries every five minutes or so; to have it back at once, start it again there.");
+      }
+      return { json: changed, text: text.join("\n") };
     });
   }
 
