@@ -72,6 +72,8 @@ export class BackendHealth implements Disposable {
   #queue: Watch[] = [];
   #running = 0;
   #tellAgain: NodeJS.Timeout | null = null;
+  /** When it was last said that this host has run out of something. */
+  #exhaustedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: BackendHealthOptions) {
     this.#options = options;
@@ -89,6 +91,7 @@ export class BackendHealth implements Disposable {
 
   /** An exchange has failed with this code; most say nothing of whether the backend can be reached. */
   failed(appId: string, code: string): void {
+    if (code === "connector_exhausted") return this.#exhausted();
     if (!OUT_OF_REACH.has(code) && !code.startsWith("backend_tls_")) return;
     if (this.#options.app(appId) === undefined) return;
     const watch = this.#watches.get(appId) ?? this.#watch(appId);
@@ -96,6 +99,16 @@ export class BackendHealth implements Disposable {
     watch.running?.abort(); // It has begun before this was known.
     this.#down(watch, code);
     this.#later(watch);
+  }
+
+  /** That is no backend's fault: brokers learn of it by the exchanges, people by the log. */
+  #exhausted(): void {
+    const now = performance.now();
+    if (now - this.#exhaustedAt < TELL_AGAIN_MS) return;
+    this.#exhaustedAt = now;
+    this.#options.log.warn("this host has no descriptors, memory or ports left for connections to backends", {
+      code: "connector_exhausted",
+    });
   }
 
   /** These apps are new, were changed or are gone: what was known of them does not count any more. */

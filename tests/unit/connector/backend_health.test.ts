@@ -45,6 +45,19 @@ function healthOf(t: TestContext, apps: ConnectorApp[]) {
   return { health, known, told, looked, stage, pass };
 }
 
+test("a host without descriptors is no app's affair: it is logged, once for many, and nothing is told", () => {
+  const warned: unknown[] = [];
+  const told: string[] = [];
+  using health = new BackendHealth({
+    app: () => backendApp("http://a"),
+    check: () => Promise.resolve(null),
+    tell: (appId) => told.push(appId),
+    log: { ...silentLog, warn: (_message, fields) => void warned.push(fields?.code) },
+  });
+  for (let i = 0; i < 10; i++) health.failed("app", "connector_exhausted");
+  assert.deepEqual([warned, told, health.outOfReach], [["connector_exhausted"], [], []]);
+});
+
 test("a failed connection is told at once, looked at after 2 s, then less often, until it succeeds", async (t) => {
   const { health, told, looked, stage, pass } = healthOf(t, [backendApp("http://a")]);
   health.failed("app", "backend_refused");
