@@ -20,6 +20,7 @@ import { serveAdmin } from "./admin/serve.ts";
 import { type Ca, openCa } from "./ca/ca.ts";
 import { readCaKey } from "./ca/ca_key.ts";
 import { mayCreateAuthority } from "./ca/may_create.ts";
+import { ClockWatch } from "./clock_watch.ts";
 import type { BrokerConfiguration } from "./config.ts";
 import { dataFolder } from "./data_folder.ts";
 import { lockDataFolder } from "./data_folder_lock.ts";
@@ -66,12 +67,19 @@ export async function runBroker(
   stack.use(await lockDataFolder(folder.root, inherited.size > 0));
   await refuseUnfinishedRestore(folder);
   const counters = new DataPlaneCounters();
+  const watch = new ClockWatch({ log });
   const store = stack.use(
-    await openStore({ path: folder.store, log, onFailure: () => void (counters.storeFailures += 1) }),
+    await openStore({
+      path: folder.store,
+      mayForget: () => watch.isTrusted(),
+      log,
+      onFailure: () => void (counters.storeFailures += 1),
+    }),
   );
+  watch.compare((await store.listAudit({ limit: 1 })).items[0]?.at ?? null);
   stack.defer(await followSettings(store, logging));
   await ensureFirstAdminToken(store, folder.adminToken, log);
-  const ca = stack.use(await openCaOf(config, env, store, log));
+  const ca = stack.use(await openCaOf(config, env, store, watch, log));
   const registry = stack.use(
     new Registry(new CreditBudget(config.exchangeMemoryBytes), {
       waitForConnectorMs: config.waitForConnectorMs,
@@ -173,6 +181,7 @@ async function openCaOf(
   config: BrokerConfiguration,
   env: Environment,
   store: Store,
+  watch: ClockWatch,
   log: Log,
 ): Promise<Ca> {
   return openCa(config.dataDir, {
@@ -182,6 +191,7 @@ async function openCaOf(
     overlapMs: config.caOverlapMs,
     checkIntervalMs: config.caCheckIntervalMs,
     mayCreate: () => mayCreateAuthority(store),
+    isClockTrusted: () => watch.isTrusted(),
     ...(config.caSignCommand.length === 0 ? {} : {
       external: {
         command: config.caSignCommand,

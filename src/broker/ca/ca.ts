@@ -61,6 +61,8 @@ export interface CaOptions {
   overlapMs?: number;
   /** Asked where the data folder has no authority: whether one may be made. By default it may. */
   mayCreate?: () => Promise<boolean>;
+  /** False while the clock may be wrong: what cannot be undone waits then. By default it is right. */
+  isClockTrusted?: () => boolean;
   /** Time between looks at what is due, milliseconds; a minute by default. */
   checkIntervalMs?: number;
   /** An authority elsewhere; without it the keys are in the data folder. */
@@ -86,10 +88,11 @@ export async function openCa(dataDir: string, options: CaOptions): Promise<Ca> {
     connectorCertificateMs = CONNECTOR_CERTIFICATE_MS,
     checkIntervalMs = CHECK_INTERVAL_MS,
     mayCreate = () => Promise.resolve(true),
+    isClockTrusted = () => true,
     external,
   } = options;
   const authorities = external === undefined
-    ? await FolderAuthorities.open({ dataDir, key, overlapMs, mayCreate, log, clock })
+    ? await FolderAuthorities.open({ dataDir, key, overlapMs, mayCreate, isClockTrusted, log, clock })
     : await ExternalAuthorities.open({ ...external, clock });
   const ca = new BrokerCa(authorities, { names: options.names, log, clock, connectorCertificateMs });
   await ca.tend();

@@ -6,6 +6,7 @@ import type { Authorities, AuthorityState, Leaf } from "./authorities.ts";
 import { CaFolder, type CaKeys } from "./ca_folder.ts";
 import { CaError } from "./errors.ts";
 import {
+  abandonRollOver,
   beginRollOver,
   changing,
   type Due,
@@ -27,6 +28,8 @@ export interface FolderAuthoritiesOptions {
   overlapMs: number;
   /** Asked where there is no authority: false where its loss must not go unnoticed. */
   mayCreate: () => Promise<boolean>;
+  /** False while the clock may be wrong: what cannot be undone waits. */
+  isClockTrusted: () => boolean;
   log: Log;
   clock: { now(): number };
 }
@@ -68,9 +71,9 @@ export class FolderAuthorities implements Authorities {
   }
 
   async tend(): Promise<boolean> {
-    const { overlapMs, clock } = this.#options;
+    const { clock } = this.#options;
     let isNew = await this.#readAgain();
-    const due = whatIsDue(this.#keys, clock.now(), overlapMs);
+    const due = this.#dueOf(this.#keys, clock.now());
     if (due !== null && await this.#do(due)) isNew = await this.#readAgain() || isNew;
     const { root, issuing } = this.#keys;
     for (const certificate of [root, issuing.certificate]) {
@@ -81,14 +84,19 @@ export class FolderAuthorities implements Authorities {
     return isNew;
   }
 
+  #dueOf(keys: CaKeys, now: number): Due {
+    const { overlapMs, isClockTrusted } = this.#options;
+    return whatIsDue(keys, now, overlapMs, isClockTrusted());
+  }
+
   /** Does what is due, unless another process has done so meanwhile; false when it cannot be done now. */
   async #do(due: NonNullable<Due>): Promise<boolean> {
-    const { log, clock, overlapMs } = this.#options;
+    const { log, clock } = this.#options;
     const folder = this.#folder;
     try {
       await changing(folder, async () => {
         const now = clock.now();
-        if (whatIsDue(await folder.read(now), now, overlapMs) !== due) return;
+        if (this.#dueOf(await folder.read(now), now) !== due) return;
         await CHANGES[due].make(folder, now);
       });
       this.#complainedAt = 0;
@@ -126,6 +134,7 @@ const CHANGES: Readonly<
   tidy: { what: "roll-over tidied up", make: tidyRollOver },
   issuing: { what: "issuing certificate renewed", make: renewIssuing },
   begin: { what: "next root announced", make: beginRollOver },
+  abandon: { what: "next root of the future dropped", make: abandonRollOver },
   finish: { what: "next root in use", make: finishRollOver },
 };
 

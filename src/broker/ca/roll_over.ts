@@ -21,6 +21,8 @@ import { CaError } from "./errors.ts";
 const DAY_MS = 86_400_000;
 /** A root that ends within this time is rolled over by itself. */
 const ROOT_RENEWAL_MS = 2 * 365 * DAY_MS;
+/** Former issuing certificates that are kept even when they have ended. */
+const KEPT = 8;
 const LOCK_ATTEMPTS = 50;
 const LOCK_PAUSE_MS = 100;
 
@@ -47,11 +49,23 @@ async function lock(folder: CaFolder): Promise<Disposable> {
 }
 
 /** What is to be done by itself. */
-export type Due = "tidy" | "issuing" | "begin" | "finish" | null;
+export type Due = "tidy" | "issuing" | "begin" | "finish" | "abandon" | null;
 
-/** What is due: a roll-over is finished when its root has been announced for `overlapMs`. */
-export function whatIsDue(keys: CaKeys, now: number, overlapMs: number): Due {
+/**
+ * What is due: a roll-over is finished when its root has been announced for `overlapMs`. While the clock is not trusted
+ * only what does no harm, and is urgent: an issuing certificate in the place of one that is not good now.
+ */
+export function whatIsDue(keys: CaKeys, now: number, overlapMs: number, isClockTrusted: boolean): Due {
   if (keys.isUntidy) return "tidy";
+  const isFuture = (one: X509Certificate) => validity(one).notBefore > now;
+  if (isFuture(keys.root)) return null; // Then it is the clock that is wrong.
+  const { issuing: { certificate }, root } = keys;
+  // Made when the clock was ahead, or ended.
+  if (validity(root).notAfter > now && (isFuture(certificate) || validity(certificate).notAfter <= now)) {
+    return "issuing";
+  }
+  if (!isClockTrusted) return null;
+  if (keys.next !== null && isFuture(keys.next.root)) return "abandon";
   if (keys.next !== null && now >= announcedAt(keys.next.root) + overlapMs) return "finish";
   if (keys.next === null && validity(keys.root).notAfter - now < ROOT_RENEWAL_MS) return "begin";
   return isIssuingDue(keys.issuing, { certificate: keys.root }, now) ? "issuing" : null;
@@ -73,7 +87,7 @@ export async function renewIssuing(folder: CaFolder, now: number): Promise<void>
   }
   const authority: Authority = { certificate: root, pem: pemOf(root), privateKey: rootKey };
   const next = await createIssuing(authority, randomName(), now);
-  await folder.writeIssuing(next, stillGood([issuing.certificate, ...former], now));
+  await folder.writeIssuing(next, worthKeeping([issuing.certificate, ...former], now));
 }
 
 /** Makes the next root and announces it; the one in use signs until the roll-over is finished. */
@@ -97,8 +111,14 @@ export async function finishRollOver(folder: CaFolder, now: number): Promise<voi
     throw new CaError("ca_roll_over_refused", "Cannot finish a roll-over: none is under way");
   }
   // This one write is the switch; a cut after it leaves only what `tidyRollOver` clears away.
-  await folder.writeIssuing(next.issuing, stillGood([issuing.certificate, ...former], now));
+  await folder.writeIssuing(next.issuing, worthKeeping([issuing.certificate, ...former], now));
   await tidyRollOver(folder, now);
+}
+
+/** Drops a next root of the future: it was made when the clock was ahead. */
+export async function abandonRollOver(folder: CaFolder, now: number): Promise<void> {
+  const { next } = await folder.read(now);
+  if (next !== null) await dropRoot(folder, certificateFingerprint(next.root), now);
 }
 
 /** Puts the root's key in its place after the switch. */
@@ -136,6 +156,7 @@ export async function importRootKey(folder: CaFolder, text: string, now: number)
   await folder.write(ROOT_KEY, key.export({ type: "pkcs8", format: "pem" }).toString());
 }
 
-function stillGood(certificates: readonly X509Certificate[], now: number): X509Certificate[] {
-  return certificates.filter((certificate) => validity(certificate).notAfter > now);
+/** The newest ones in any case: a clock that was ahead once must not part us from what they signed. */
+function worthKeeping(certificates: readonly X509Certificate[], now: number): X509Certificate[] {
+  return certificates.filter((one, index) => index < KEPT || validity(one).notAfter > now);
 }

@@ -40,6 +40,8 @@ export interface DatabaseOptions {
   clock: { now(): Timestamp };
   log?: Log;
   maxTombstones?: number;
+  /** False while nothing may be forgotten because of its age: the clock may be wrong. */
+  mayForget?: () => boolean;
   /** Hears of each call that failed because the store did, not for what was asked. */
   onFailure?: (error: StoreError) => void;
 }
@@ -56,6 +58,7 @@ export class Database {
   readonly #reader: Queries;
   readonly #writes: WriteQueue;
   readonly #maxTombstones: number;
+  readonly #mayForget: () => boolean;
   readonly #onFailure: (error: StoreError) => void;
   #writeTrouble: string | null = null;
   #closed: Promise<void> | null = null;
@@ -66,6 +69,7 @@ export class Database {
     this.feed = new ChangeFeed(log);
     this.#clock = clock;
     this.#maxTombstones = maxTombstones;
+    this.#mayForget = options.mayForget ?? (() => true);
     this.#onFailure = onFailure;
     this.#writer = new Kysely({ dialect: nodeSqliteDialect(writer, "BEGIN IMMEDIATE", lockTimeoutMs) });
     this.#writes = new WriteQueue(this.#writer);
@@ -74,6 +78,11 @@ export class Database {
 
   now(): Timestamp {
     return this.#clock.now();
+  }
+
+  /** False while what has become old must be kept, because the clock may be wrong. */
+  mayForget(): boolean {
+    return this.#mayForget();
   }
 
   /** Brings the file to the newest schema; an empty one is made a store unless `expect` is "existing". */

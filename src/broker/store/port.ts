@@ -157,7 +157,7 @@ export interface Store {
   /** The newest certificate issued to a connector, PEM; null before the first. */
   connectorCertificate(id: string): Promise<string | null>;
   /**
-   * The newest certificate issued to a connector for this key, PEM; null where there is none. Throws `certificate_revoked`
+   * The newest certificate issued to a connector for this key that has begun, PEM; null where there is none. Throws `certificate_revoked`
    * where one for this key was revoked: the key is worth nothing then.
    */
   certificateForKey(id: string, publicKeySha256: string): Promise<string | null>;

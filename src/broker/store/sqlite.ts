@@ -30,6 +30,8 @@ export interface StoreOptions {
   onFailure?: (error: StoreError) => void;
   /** How long a change waits for a lock that another process holds, in milliseconds. */
   lockTimeoutMs?: number;
+  /** False while nothing may be forgotten because of its age: the clock may be wrong. */
+  mayForget?: () => boolean;
   /** Removed apps remembered for each group, so that a connector that was away learns of them one by one. */
   maxTombstones?: number;
   /** Steps to the newest schema: other ones only in tests. */
