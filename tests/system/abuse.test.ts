@@ -7,125 +7,37 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { connect as connectTls } from "node:tls";
-import { http2User, request2 } from "../support/http2_user.ts";
-import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
-import { answerOk } from "../support/raw_backend.ts";
-import { FLAG, FRAME, frame, headerBlock, RawHttp2 } from "../support/raw_http2.ts";
-import { type StagedBackend, stagedBackend } from "../support/staged_backend.ts";
-import { Wire } from "../support/wire.ts";
+import { Attacked, ATTACKER, gone, HOST, many } from "../support/attacked.ts";
+import type { IngressStage } from "../support/ingress_stage.ts";
+import { FLAG, FRAME, frame, headerBlock } from "../support/raw_http2.ts";
 import type { EndCause } from "../../src/broker/metrics/end_causes.ts";
 
-const HOST = "abuse.example.test";
-/** Another source than that of the normal user. */
-const ATTACKER = "127.0.0.2";
 const PER_SOURCE = 100;
-/** How much larger the broker may be after an attack than before all of them, in bytes. */
-const MOST_MEMORY = 200 * 1024 * 1024;
 
+let attacked: Attacked;
 let stage: IngressStage;
-let backend: StagedBackend;
-let memoryBefore = 0;
 
 before(async () => {
-  stage = await ingressStage({
-    broker: [
-      ...["--hello-timeout-ms", "1000"],
-      ...["--request-head-timeout-ms", "1000"],
-      ...["--user-idle-timeout-ms", "1500"],
-      ...["--max-user-connections-per-source", String(PER_SOURCE)],
-    ],
-  });
-  backend = await stagedBackend(({ socket, head }) => {
-    const target = head.split(" ")[1]!;
-    socket.write(answerOk(target === "/large" ? "x".repeat(100_000) : target), "latin1");
-  });
-  await stage.publish("abuse", [`http://${HOST}`, `https://${HOST}`], backend.origin);
-  await stage.routed();
-  memoryBefore = await stage.metric("process_resident_memory_bytes");
+  attacked = await Attacked.start(
+    ...["--hello-timeout-ms", "1000"],
+    ...["--request-head-timeout-ms", "1000"],
+    ...["--user-idle-timeout-ms", "1500"],
+    ...["--max-user-connections-per-source", String(PER_SOURCE)],
+  );
+  stage = attacked.stage;
 });
 after(async () => {
-  await stage?.[Symbol.asyncDispose]();
-  await backend?.[Symbol.asyncDispose]();
+  await attacked?.[Symbol.asyncDispose]();
 });
 
-const ended = (cause: EndCause) =>
-  stage.metric(`sallyport_ingress_connections_ended_total{cause="${cause}"}`);
-
-/** Asks over HTTP/1.1 and HTTP/2, on new connections each time, until stopped; every answer must be right. */
-class NormalUser {
-  #stopped = false;
-  readonly #done: Promise<void>;
-  answers = 0;
-
-  constructor() {
-    this.#done = this.#run();
-    this.#done.catch(() => {});
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#done;
-    assert.ok(this.answers > 0);
-  }
-
-  async #run(): Promise<void> {
-    do {
-      const target = `/normal-${this.answers}`;
-      const wire = await Wire.plain(stage.plainPort);
-      wire.send(`GET ${target} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
-      const { status, body } = await wire.response();
-      wire.close();
-      assert.equal(`${status} ${body}`, `200 ${target}`);
-      const session = await http2User({ port: stage.tlsPort, servername: HOST, ca: stage.ca });
-      const answer = await request2(session, { ":path": target, ":authority": HOST });
-      session.destroy();
-      assert.equal(`${answer.status} ${answer.body} ${answer.end}`, `200 ${target} end`);
-      this.answers += 1;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    } while (!this.#stopped);
-  }
-}
+const series = (cause: EndCause) => `sallyport_ingress_connections_ended_total{cause="${cause}"}`;
+const ended = (cause: EndCause) => stage.metric(series(cause));
+const dial = (port: number) => attacked.dial(port);
+const raw = () => attacked.dial2();
 
 /** Runs an attack beside a normal user; afterwards at least `count` connections have ended for one of `causes`. */
 function attack(what: string, causes: EndCause[], count: number, run: () => Promise<void>): void {
-  test(what, async () => {
-    const total = async () => (await Promise.all(causes.map(ended))).reduce((sum, value) => sum + value, 0);
-    const counted = await total();
-    const user = new NormalUser();
-    await run();
-    await user.stop();
-    assert.equal(stage.broker.child.exit, null, "the broker has ended");
-    // The attacker may know of the end before the broker has closed its side.
-    const until = performance.now() + 10_000;
-    while (await total() < counted + count && performance.now() < until);
-    const all = await (await fetch(`${stage.broker.adminUrl}/metrics`)).text();
-    const shown = all.match(/^sallyport_ingress_connections_ended_total.*[^ 0].$/gm)?.join("; ");
-    assert.ok(await total() >= counted + count, `${await total() - counted} of ${count} counted: ${shown}`);
-    const memory = await stage.metric("process_resident_memory_bytes");
-    assert.ok(memory - memoryBefore < MOST_MEMORY, `${(memory - memoryBefore) / 1024 / 1024} MiB more`);
-    await stage.lanesIdle();
-  });
-}
-
-const many = <T>(count: number, make: () => Promise<T>): Promise<T[]> =>
-  Promise.all(Array.from({ length: count }, make));
-
-async function dial(port: number): Promise<Socket> {
-  const socket = connect({ port, host: "127.0.0.1", localAddress: ATTACKER, noDelay: true });
-  socket.on("error", () => {});
-  socket.resume();
-  await once(socket, "connect");
-  return socket;
-}
-
-const raw = (settings?: readonly number[]) =>
-  RawHttp2.open(
-    { port: stage.tlsPort, servername: HOST, ca: stage.ca, localAddress: ATTACKER } as object,
-    settings,
-  );
-
-async function gone(socket: Socket): Promise<void> {
-  if (!socket.closed) await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  test(what, () => attacked.withstand(causes.map(series), count, run));
 }
 
 /** Sends a byte whenever the one before has had some time, until the other side ends the connection. */
@@ -360,16 +272,4 @@ attack("HTTP/2: WINDOW_UPDATE frames", [], 0, async () => {
     }
     user.close();
   });
-});
-
-attack("HTTP/2: a window that never opens", [], 0, async () => {
-  const users = await many(5, () => raw([0, 4, 0, 0, 0, 0]));
-  for (const user of users) {
-    for (let i = 0; i < 100; i++) user.headers(stream(i), [...ASKED.slice(0, -1), "/large"]);
-    assert.equal(await user.pinged(), true);
-  }
-  const normal = new NormalUser();
-  while (normal.answers < 20) await new Promise((resolve) => setTimeout(resolve, 10));
-  await normal.stop();
-  for (const user of users) user.close();
 });
