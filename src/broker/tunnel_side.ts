@@ -13,6 +13,7 @@ import type { Store } from "./store/port.ts";
 import { RememberedStore } from "./store/remembered.ts";
 import { createTunnelApp } from "./tunnel/app.ts";
 import { Arrivals } from "./tunnel/arrivals.ts";
+import { connectorLog } from "./tunnel/connector_log.ts";
 import { DEFAULT_PROBE_TIMES } from "./tunnel/probe.ts";
 import { createTunnelServer, type TunnelCredentials } from "./tunnel/server.ts";
 import { Tunnels } from "./tunnel/tunnels.ts";
@@ -39,9 +40,10 @@ export interface TunnelSide extends Disposable {
 
 /** Composes tunnels, their TLS server and the way into it; all of it trusts and shows what the CA says, as it changes. */
 export function createTunnelSide(
-  { config, store, ca, registry, counters, log }: TunnelSideParts,
+  { config, store, ca, registry, counters, log: unboundedLog }: TunnelSideParts,
 ): TunnelSide {
   using stack = new DisposableStack();
+  const log = connectorLog(unboundedLog, { onWithheld: () => counters.logLinesWithheld += 1 });
   const renewals = new Renewals({ store, ca, mostPerHour: config.certificateRenewalsPerHour, log });
   const remembered = stack.use(new RememberedStore(store));
   const tunnels = stack.use(
@@ -70,6 +72,7 @@ export function createTunnelSide(
     store: remembered,
     tunnels,
     identityOf: (leaf) => ca.identityOf(leaf),
+    onRefused: (code) => counters.refusedTunnel(code),
     externalIpOf: (session) => clientAddressOf(session.socket as never).address,
     log,
   });

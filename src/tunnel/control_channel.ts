@@ -17,6 +17,8 @@ export interface ControlHandler {
   request(type: string, fields: Fields, reply: Reply): Promise<void | "unsupported">;
   /** A notice; unknown ones are ignored. */
   notice(type: string, fields: Fields): void;
+  /** A message of whatever kind came, of so many bytes. What this throws ends the channel. */
+  message?: ((bytes: number) => void) | undefined;
   /** Bytes came in. */
   received(bytes: number): void;
   /** The channel is gone; `error` is null when the peer ended it in peace. */
@@ -122,6 +124,7 @@ export class ControlChannel implements FrameSink {
   frame(_kind: FrameKind, exchange: number, payload: Buffer): void {
     if (this.#life === "closed") return;
     if (exchange !== 0) throw new ProtocolError(`Cannot accept message: exchange is ${exchange}, not 0`);
+    this.#handler.message?.(payload.length);
     const { id, type, ...fields } = parseMessage(payload);
     if (id === undefined) return this.#handler.notice(type, fields);
     if (type === "reply" || type === "error") return this.#answered(id, type, fields);

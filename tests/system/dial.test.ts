@@ -132,7 +132,7 @@ async function broker(t: TestContext): Promise<Place> {
 function tunnelApp() {
   return createTunnelApp({
     store: {} as never,
-    tunnels: {} as never,
+    tunnels: { find: () => undefined } as never,
     identityOf: (leaf) => ours.ca.identityOf(leaf),
     externalIpOf: () => "192.0.2.1",
     log: silentLog,

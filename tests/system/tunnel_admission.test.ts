@@ -13,6 +13,7 @@ import { connectorUri, identityOf } from "../../src/broker/ca/identity.ts";
 import { DataPlaneCounters } from "../../src/broker/metrics/counters.ts";
 import { Registry } from "../../src/broker/registry/registry.ts";
 import type { Store } from "../../src/broker/store/port.ts";
+import { RememberedStore } from "../../src/broker/store/remembered.ts";
 import { openStore } from "../../src/broker/store/sqlite.ts";
 import { createTunnelApp } from "../../src/broker/tunnel/app.ts";
 import { createTunnelServer, type TunnelServer } from "../../src/broker/tunnel/server.ts";
@@ -54,7 +55,7 @@ before(async () => {
       registry,
       counters: new DataPlaneCounters(),
       log: silentLog,
-      store,
+      store: new RememberedStore(store),
       times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },
       probeTimes: { intervalMs: 60_000, timeoutMs: 60_000, misses: 2 },
       maxLanes: 16,

@@ -65,11 +65,16 @@ export class DataPlaneCounters {
   readonly arrivalsTurnedAway: Map<TurnedAwayCause, number> = new Map();
   tlsHandshakeFailures = 0;
   logLinesLost = 0;
+  /** Total of log lines about connectors that were left out because there were many of a kind. */
+  logLinesWithheld = 0;
   configPulls = 0;
   storeFailures = 0;
 
   /** Gauge: connections of users. */
   ingressConnectionsOpen = 0;
+
+  /** Totals of streams of connectors that were refused, and of tunnels that the broker ended, by code; codes are ours. */
+  readonly tunnelRefusals: Map<string, number> = new Map();
 
   /** Totals of failures by error code. */
   readonly errorsByCode: Map<string, number> = new Map();
@@ -100,6 +105,11 @@ export class DataPlaneCounters {
   /** A connection to the tunnel name was not served. */
   turnedAway(cause: TurnedAwayCause): void {
     this.arrivalsTurnedAway.set(cause, (this.arrivalsTurnedAway.get(cause) ?? 0) + 1);
+  }
+
+  /** A stream of a connector was refused, or its tunnel ended, with this code of `docs/errors.md`. */
+  refusedTunnel(code: string): void {
+    this.tunnelRefusals.set(code, (this.tunnelRefusals.get(code) ?? 0) + 1);
   }
 
   /** Something failed with this code of `docs/errors.md`. */

@@ -125,6 +125,13 @@ export const METRICS: readonly MetricDefinition[] = [
       TURNED_AWAY_CAUSES.map((cause) => ({ labels: { cause }, value: c.arrivalsTurnedAway.get(cause) ?? 0 })),
   },
   {
+    name: "sallyport_tunnel_refusals_total",
+    type: "counter",
+    labels: ["code"],
+    help: "Streams of connectors that were refused, and tunnels that the broker ended, by code.",
+    read: (c) => [...c.tunnelRefusals].map(([code, value]) => ({ labels: { code }, value })),
+  },
+  {
     name: "sallyport_tls_handshake_failures_total",
     type: "counter",
     help: "TLS handshakes that failed, on any listener.",
@@ -135,6 +142,12 @@ export const METRICS: readonly MetricDefinition[] = [
     type: "counter",
     help: "Log lines dropped because their reader did not keep up.",
     read: (c) => one(c.logLinesLost),
+  },
+  {
+    name: "sallyport_log_lines_withheld_total",
+    type: "counter",
+    help: "Log lines about connectors that were left out because there were many of a kind.",
+    read: (c) => one(c.logLinesWithheld),
   },
   {
     name: "sallyport_config_pulls_total",

@@ -76,6 +76,11 @@ export class RememberedStore implements TunnelStore, Disposable {
     }
   }
 
+  /** The apps of a group as they were when a connector last asked for them; undefined when none has. */
+  knownApps(groupId: string): GroupApps | undefined {
+    return this.#apps.get(groupId);
+  }
+
   noteConnectorSeen(...args: Parameters<Store["noteConnectorSeen"]>): Promise<void> {
     return this.#store.noteConnectorSeen(...args);
   }
@@ -102,7 +107,7 @@ export class RememberedStore implements TunnelStore, Disposable {
 }
 
 /** The apps of a group at a revision. */
-interface GroupApps {
+export interface GroupApps {
   revision: number;
   apps: ReadonlyMap<string, App>;
 }

@@ -12,6 +12,7 @@ export const TUNNEL_CODES = [
   "tunnel_unknown",
   "tunnel_replaced",
   "tunnel_silent",
+  "tunnel_flood",
   "too_many_lanes",
   "broker_stopping",
 ] as const;

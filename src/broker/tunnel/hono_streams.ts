@@ -18,6 +18,7 @@ export function serveStreams(
 ): (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void {
   return (stream, headers) => {
     stream.on("error", () => {}); // Whoever takes the stream over listens too; a refused one has nobody else.
+    if (stream.destroyed) return; // Its session was ended for one that came before.
     // Whatever a peer asks for, and however it leaves: it costs its stream and nothing else.
     serve(app, stream, headers).catch((error: Error) => stream.destroy(error));
   };

@@ -88,6 +88,7 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
     this.control = new ControlChannel(stream, {
       request: handler.request,
       notice: handler.notice,
+      message: handler.message,
       received: (bytes) => this.#pulse.received(bytes),
       closed: (error) => this.close(error),
     });

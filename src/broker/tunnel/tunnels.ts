@@ -1,5 +1,6 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { parseRenewalRequest } from "../../protocol/certificates.ts";
+import { ProtocolError } from "../../protocol/errors.ts";
 import {
   agreeOnRevision,
   type Hello,
@@ -11,9 +12,10 @@ import { PROBE_CAPABILITY } from "../../protocol/probe.ts";
 import type { Fields, Reply } from "../../tunnel/control_channel.ts";
 import type { Settings } from "../model.ts";
 import type { Change } from "../store/port.ts";
-import type { TunnelStore } from "../store/remembered.ts";
+import type { RememberedStore, TunnelStore } from "../store/remembered.ts";
 import { type AdmissionCode, admissionCode, admit } from "./admission.ts";
 import { answerPull } from "./config_answers.ts";
+import { ConnectorWork } from "./connector_work.ts";
 import { TunnelError } from "./errors.ts";
 import { Instances } from "./instances.ts";
 import { ReconnectWindow } from "./reconnect_window.ts";
@@ -21,7 +23,7 @@ import { BrokerTunnel, type TunnelDeps, type TunnelPeer } from "./tunnel.ts";
 
 /** What all tunnels of this node need. */
 export interface TunnelsDeps extends TunnelDeps {
-  store: TunnelStore;
+  store: TunnelStore & Pick<RememberedStore, "knownApps">;
   nodeId: string;
   softwareVersion: string;
   /** A connector is served from now on. */
@@ -36,10 +38,6 @@ export interface TunnelsDeps extends TunnelDeps {
 const CAPABILITIES: string[] = [PROBE_CAPABILITY];
 /** How often the health of all tunnels is looked at, milliseconds. */
 const HEALTH_CHECK_MS = 250;
-/** Bounds of what is kept of a connector's word on its backends. */
-const MAX_APP_ID = 64;
-const MAX_UNWELL_APPS = 10_000;
-
 /** All tunnels of this node: opens them, answers their questions, and tells them what has changed. */
 export class Tunnels implements Disposable {
   readonly #deps: TunnelsDeps;
@@ -47,6 +45,9 @@ export class Tunnels implements Disposable {
   readonly #instances: Instances<BrokerTunnel>;
   readonly #stopListening: () => void;
   readonly #healthTimer: NodeJS.Timeout;
+  readonly #work = new ConnectorWork();
+  /** Tunnels that have said hello, whatever was answered. */
+  readonly #helloSaid = new WeakSet<BrokerTunnel>();
   readonly #reconnectWindow = new ReconnectWindow();
   #isDraining = false;
 
@@ -56,6 +57,7 @@ export class Tunnels implements Disposable {
     this.#stopListening = deps.store.onChange((change) => this.#changed(change));
     this.#healthTimer = setInterval(() => {
       const now = performance.now();
+      deps.registry.health.sweep(now);
       for (const tunnel of this.all()) {
         tunnel.checkHealth(now);
         // Users' connections end one after the other: until then they may begin more.
@@ -84,11 +86,15 @@ export class Tunnels implements Disposable {
         this.#instanceLeft(tunnel);
         log.info("connector is about to stop", { busy: tunnel.busy });
       },
+      message: (bytes) => this.#work.message(peer.connectorId, bytes),
     }, (closed, reason) => {
       this.#bySession.delete(session);
       if (!this.#isDraining) this.#numberChanged();
       this.#instanceLeft(closed);
       this.#seen(closed);
+      if (reason instanceof TunnelError || reason instanceof ProtocolError) {
+        this.#deps.counters.refusedTunnel(reason.code);
+      }
       log.info("tunnel closed", {
         reason: reason?.message ?? "ended by the connector",
         ...(reason === null ? {} : { code: (reason as { code?: string }).code ?? "error" }),
@@ -103,6 +109,25 @@ export class Tunnels implements Disposable {
     const tunnel = this.#bySession.get(session);
     if (tunnel === undefined) throw new TunnelError("tunnel_unknown", "Session has no control stream");
     return tunnel;
+  }
+
+  /** The tunnel of a session, where it has one. */
+  find(session: ServerHttp2Session): BrokerTunnel | undefined {
+    return this.#bySession.get(session);
+  }
+
+  /** A connector wants another tunnel. Throws `tunnel_flood` when it has asked for too much of late. */
+  arriving(connectorId: string): void {
+    this.#work.tunnel(connectorId);
+  }
+
+  /** A tunnel's connector has opened a lane, or a stream that was refused: one that does nothing else is ended. */
+  opened(tunnel: BrokerTunnel, what: "lane" | "refusal"): void {
+    try {
+      this.#work.stream(tunnel.connectorId, what);
+    } catch (error) {
+      tunnel.close(error as Error);
+    }
   }
 
   /** True once the connector at the other end of a session has said hello. */
@@ -140,6 +165,14 @@ export class Tunnels implements Disposable {
     fields: Fields,
     reply: Reply,
   ): Promise<void | "unsupported"> {
+    try {
+      this.#expect(tunnel, type);
+    } catch (error) {
+      return tunnel.close(error as Error);
+    }
+    if (type !== "hello" && tunnel.hello === null) {
+      throw new TunnelError("tunnel_unknown", `Cannot answer "${type}": no hello was said`);
+    }
     switch (type) {
       case "hello":
         return await this.#hello(session, tunnel, parseHello(fields), reply);
@@ -150,7 +183,6 @@ export class Tunnels implements Disposable {
         return await reply({ latest: settings.latestVersion, desired: settings.desiredConnectorVersion });
       }
       case "certificate.renew": {
-        if (tunnel.hello === null) throw new TunnelError("tunnel_unknown", "Cannot renew: no hello was said");
         const { csr } = parseRenewalRequest(fields);
         const certificate = await this.#deps.identities.renew(tunnel.connectorId, csr, tunnel.peer.serial);
         return await reply({ certificate });
@@ -162,6 +194,15 @@ export class Tunnels implements Disposable {
 
   #numberChanged(): void {
     this.#reconnectWindow.changed(this.#bySession.size, () => this.all());
+  }
+
+  /** Throws what ends the tunnel: a second hello, or more questions than a connector has. */
+  #expect(tunnel: BrokerTunnel, type: string): void {
+    if (type === "hello") {
+      if (this.#helloSaid.has(tunnel)) throw new ProtocolError("Cannot accept hello: it was said already");
+      this.#helloSaid.add(tunnel);
+    }
+    this.#work.request(tunnel.connectorId, type);
   }
 
   #tellTrust(tunnel: BrokerTunnel): void {
@@ -216,20 +257,31 @@ export class Tunnels implements Disposable {
   async #pull(tunnel: BrokerTunnel, fields: Fields, reply: Reply): Promise<void> {
     const { groupId } = tunnel;
     const since = fields.groupId === groupId && typeof fields.since === "number" ? fields.since : 0;
+    try {
+      this.#work.apps(tunnel.connectorId, this.#changesSince(groupId, since));
+    } catch (error) {
+      return tunnel.close(error as Error);
+    }
     const changes = await this.#deps.store.appChanges(groupId, since);
     this.#deps.counters.configPulls += 1;
     tunnel.configRevision = changes.revision;
     await answerPull(groupId, since, changes, reply);
   }
 
-  /** What a connector says of a backend counts for that connector alone; nonsense is ignored. */
+  /** About how many apps of a group have changed, as far as that is known here without asking the store. */
+  #changesSince(groupId: string, since: number): number {
+    const known = this.#deps.store.knownApps(groupId);
+    if (known === undefined) return 0;
+    return since === 0 ? known.apps.size : Math.min(known.apps.size, Math.max(0, known.revision - since));
+  }
+
+  /** What a connector says of a backend of its group counts for that connector alone; all else is ignored. */
   #backendHealth(tunnel: BrokerTunnel, { appId, up }: Fields): void {
-    if (typeof appId !== "string" || appId.length > MAX_APP_ID || typeof up !== "boolean") return;
+    if (typeof appId !== "string" || typeof up !== "boolean") return;
+    if (!up && this.#deps.store.knownApps(tunnel.groupId)?.apps.has(appId) !== true) return;
     if (!tunnel.isReady) return; // Nothing is sent to it, and it may be about to leave for good.
     const { health } = this.#deps.registry;
-    const now = performance.now();
-    if (!up && health.unwellAppsOf(tunnel.connectorId, now).length >= MAX_UNWELL_APPS) return;
-    if (!health.reported(appId, tunnel.connectorId, up, now)) return;
+    if (!health.reported(appId, tunnel.connectorId, up, performance.now())) return;
     this.#deps.log.info(up ? "backend is within reach again" : "backend is out of reach", {
       connector: tunnel.connectorId,
       app: appId,
