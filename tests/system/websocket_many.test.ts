@@ -82,6 +82,5 @@ test(`${COUNT} more over TLS, beside half as many: what an idle one costs is bou
   const sockets = await openAll(COUNT, tls);
   const each = (rssBytes(stage.broker.child.pid) - base) / COUNT;
   assert.ok(each < MOST_BYTES_TLS, `${Math.round(each)} bytes for each`);
-  for (const socket of [...before, ...sockets]) socket.close();
-  await stage.lanesIdle();
+  for (const socket of [...before, ...sockets]) socket.terminate();
 });
