@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { parse } from "yaml";
+import { LineCounter, parse, YAMLParseError } from "yaml";
 import type { ValueType } from "./configuration_value.ts";
 import { ConfigurationError, type ConfigurationProblem } from "./errors.ts";
 import { nearest } from "./nearest.ts";
@@ -210,9 +210,10 @@ function readFile(
   if (content.length > MAX_FILE_BYTES) return invalid(`is larger than ${MAX_FILE_BYTES} bytes`);
   let document: unknown;
   try {
-    document = parse(content);
+    // Neither the parser's messages nor its warnings: they show lines of the file, and so secrets.
+    document = parse(content, { prettyErrors: false, logLevel: "error" });
   } catch (error) {
-    return invalid(`is not YAML: ${error instanceof Error ? error.message : String(error)}`);
+    return invalid(`is not YAML${placeOf(error, content)}`);
   }
   if (document === null || document === undefined) return {};
   if (typeof document !== "object" || Array.isArray(document)) {
@@ -224,6 +225,18 @@ function readFile(
     problems.push({ code: "configuration_key_unknown", source, message });
   }
   return document as Record<string, unknown>;
+}
+
+/** Where the YAML went wrong, and by which rule. */
+function placeOf(error: unknown, content: string): string {
+  if (!(error instanceof YAMLParseError)) return ": an alias is wrong";
+  const counter = new LineCounter();
+  counter.addNewLine(0);
+  for (let at = content.indexOf("\n"); at >= 0; at = content.indexOf("\n", at + 1)) {
+    counter.addNewLine(at + 1);
+  }
+  const { line, col } = counter.linePos(error.pos[0]);
+  return `: line ${line}, column ${col} (${error.code})`;
 }
 
 function refuseUnknownVariables(

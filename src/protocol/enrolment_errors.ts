@@ -16,6 +16,7 @@ export const ENROLMENT_REFUSAL_CODES = [
   "token_wrong_machine",
   "token_wrong_network",
   "connector_unknown",
+  "key_taken",
   "certificate_revoked",
   "certificate_unknown",
   "certificate_superseded",

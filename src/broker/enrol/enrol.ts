@@ -3,7 +3,6 @@ import type { EnrolmentRequest, EnrolmentResponse } from "../../protocol/enrolme
 import type { ReenrolmentNonce, ReenrolmentRequest } from "../../protocol/reenrolment.ts";
 import type { Ca } from "../ca/ca.ts";
 import type { Store } from "../store/port.ts";
-import { EnrolmentRefusal } from "./errors.ts";
 import { Issuer, type IssuerParts, readRequestedKey } from "./issuer.ts";
 import { Nonces } from "./nonces.ts";
 import { reenrol, type ReenrolmentParts } from "./reenrol.ts";
@@ -43,13 +42,6 @@ export class Enrolment {
       externalIp,
       publicKeySha256: key.sha256,
     }, clock.now());
-    if (!connector.enabled) {
-      throw new EnrolmentRefusal(
-        "connector_disabled",
-        403,
-        `Cannot enrol: connector "${connector.id}" is disabled`,
-      );
-    }
     const certificate = await issuer.certificate(connector.id, key);
     const { machineName } = request;
     log.info("Enrolled connector", {

@@ -79,18 +79,19 @@ export function enrolmentCalls(
         checkBounds(token, connector);
         const known = await db.selectFrom("connectors").selectAll()
           .where("public_key_sha256", "=", connector.publicKeySha256).executeTakeFirst();
-        if (known?.enrolment_token_id === token.id) return toConnector(known);
+        if (known?.enrolment_token_id === token.id) return toConnector(enabled(known));
         checkUsesLeft(token);
         const { connector_id } = token;
-        if (known !== undefined && (connector_id === null || known.id === connector_id)) {
-          return toConnector(known);
+        if (known !== undefined) {
+          if (connector_id !== null && known.id !== connector_id) throw keyTaken(connector_id, known.id);
+          return toConnector(enabled(known));
         }
         const use = () =>
           db.updateTable("enrolment_tokens").set({ uses: token.uses + 1, ...nextVersion(token, now) })
             .where("id", "=", token.id).execute();
 
         if (connector_id !== null) {
-          const before = await boundConnector(db, connector_id);
+          const before = enabled(await boundConnector(db, connector_id));
           const after: ConnectorTable = {
             ...before,
             ...nextVersion(before, now),
@@ -174,6 +175,19 @@ async function boundConnector(db: Queries, id: string): Promise<ConnectorTable> 
     );
   }
   return row;
+}
+
+/** Throws `connector_disabled`: a refusal must leave token and certificates as they are. */
+function enabled(connector: ConnectorTable): ConnectorTable {
+  if (connector.enabled === 1) return connector;
+  throw new TokenRefusedError("connector_disabled", `Cannot enrol: connector "${connector.id}" is disabled`);
+}
+
+function keyTaken(wanted: string, owner: string): TokenRefusedError {
+  return new TokenRefusedError(
+    "key_taken",
+    `Cannot register connector "${wanted}" again: the key is that of connector "${owner}"`,
+  );
 }
 
 function checkBounds(token: EnrolmentTokenTable, { machineName, externalIp }: NewConnector): void {

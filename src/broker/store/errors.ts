@@ -17,6 +17,8 @@ export const STORE_CODES = [
   "token_wrong_machine",
   "token_wrong_network",
   "connector_unknown",
+  "connector_disabled",
+  "key_taken",
   "certificate_revoked",
   "store_unavailable",
   "store_damaged",
@@ -39,7 +41,9 @@ export type TokenCode =
   | "token_revoked"
   | "token_wrong_machine"
   | "token_wrong_network"
-  | "connector_unknown";
+  | "connector_unknown"
+  | "connector_disabled"
+  | "key_taken";
 
 /** The store cannot do what was asked; nothing was applied. `retryable` for `store_unavailable`. */
 export class StoreError extends SallyportError<StoreCode> {

@@ -71,7 +71,7 @@ export interface NewCertificate {
  * `group_not_empty`, `group_undeletable`, `admin_token_last`, `value_invalid` (a cursor or URL that cannot be read), `store_unavailable`
  * (retryable; nothing was applied), `store_damaged`, `store_failed`; enrolment: `TokenRefusedError` with codes
  * `token_unknown`, `token_expired`, `token_used`, `token_revoked`, `token_wrong_machine`, `token_wrong_network`,
- * `connector_unknown`. `expectedVersion` undefined means "whatever it is".
+ * `connector_unknown`, `connector_disabled`, `key_taken`. `expectedVersion` undefined means "whatever it is".
  */
 export interface Store {
   listGroups(query: PageQuery): Promise<Page<Group>>;

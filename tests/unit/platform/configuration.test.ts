@@ -181,6 +181,28 @@ test("configuration: a file that cannot be read, is not YAML, has a key twice or
   assert.equal(load({ file: file(t, "# nothing\n") }).drainMs, 30_000);
 });
 
+test("configuration: of a file that is not YAML place and rule are shown, and nothing of its text", (t) => {
+  const warned: string[] = [];
+  t.mock.method(process, "emitWarning", (text: unknown) => void warned.push(String(text)));
+  for (
+    const [text, place] of [
+      ["level: low\npassword: hunter2: x\n", "line 2, column 11"],
+      ["password: *hunter2\n", ""],
+      ["password: @hunter2\n", "line 1, column 11"],
+      ["password: 'hunter2\n", "line 2, column 1"],
+      ["password: hunter2\n hunter2: x\n", "line 1"],
+      ["password: !hunter2 x\nlevel: [", "line 2"],
+    ] as const
+  ) {
+    const [problem] = problemsOf({ file: file(t, text) });
+    assert.equal(problem?.code, "configuration_file_invalid");
+    assert.ok(problem.message.includes(place), problem.message);
+    assert.equal(problem.message.includes("hunter2"), false, problem.message);
+  }
+  load({ file: file(t, "level: !hunter2 low\n") });
+  assert.equal(warned.some((text) => text.includes("hunter2")), false);
+});
+
 test("configuration: a key that every object has is not mistaken for one that was set", (t) => {
   assert.deepEqual(codesOf({ file: file(t, "constructor: 1") }), ["configuration_key_unknown"]);
   assert.deepEqual(codesOf({ file: file(t, "__proto__: { drainMs: 5 }") }), ["configuration_key_unknown"]);

@@ -165,3 +165,32 @@ test("enrolment: a token bound to a connector brings it back with its id and gro
     code: "connector_unknown",
   });
 });
+
+test("enrolment: refused for a disabled connector, or with another one's key, a bound token changes nothing", async (t) => {
+  const { store, clock } = await temporaryStore(t);
+  const { connector, secretSha256 } = await enrolOne(store, clock);
+  const other = (await enrolOne(store, clock, "b")).connector;
+  await store.setConnectorCertificate(connector.id, {
+    serial: "0a",
+    notBefore: 1,
+    notAfter: 1_900_000_000_000,
+    publicKeySha256: connector.publicKeySha256,
+    pem: "PEM",
+  });
+  const bound = await store.createEnrolmentToken(ADMIN, { ...settings, connectorId: connector.id });
+  const untouched = async (enrolling: Promise<unknown>, code: string) => {
+    const before = await store.listAudit({ limit: 1 });
+    await assert.rejects(enrolling, (error) => error instanceof TokenRefusedError && error.code === code);
+    assert.equal((await store.getEnrolmentToken(bound.id)).uses, 0);
+    assert.equal((await store.findCertificate("0a"))?.revokedAt, null);
+    assert.deepEqual(await store.listAudit({ limit: 1 }), before);
+  };
+  await untouched(store.enrolConnector("s", newConnector("b"), 1), "key_taken");
+  await store.updateConnector(ADMIN, connector.id, { enabled: false });
+  await untouched(store.enrolConnector("s", newConnector("c"), 1), "connector_disabled");
+  await untouched(store.enrolConnector(secretSha256, newConnector("a"), 1), "connector_disabled");
+  await store.updateConnector(ADMIN, connector.id, { enabled: true });
+  assert.equal((await store.enrolConnector("s", newConnector("c"), 1)).id, connector.id);
+  assert.equal((await store.findCertificate("0a"))?.revocationReason, "the connector registered again");
+  assert.equal((await store.getConnector(other.id)).publicKeySha256, other.publicKeySha256);
+});
