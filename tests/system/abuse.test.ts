@@ -142,6 +142,14 @@ attack("responses that nobody reads, on connections that stay", ["idle"], 20, as
   for (const socket of sockets) socket.destroy();
 });
 
+attack("bodies that stop after they were refused", ["idle"], 20, async () => {
+  await many(20, async () => {
+    const socket = await dial(stage.plainPort);
+    socket.write("POST / HTTP/1.1\r\nHost: nobody.example.test\r\nContent-Length: 1000\r\n\r\nabc");
+    await gone(socket);
+  });
+});
+
 attack("heads that are too large", ["head_too_large"], 10, async () => {
   await many(10, async () => {
     const socket = await dial(stage.plainPort);
