@@ -5,7 +5,7 @@ const RANKS = ["served", "unknown", "failing"] as const;
 type Rank = (typeof RANKS)[number];
 
 /** Most places that one source has at a time, and all failing ones together, of those there are. */
-const SHARE = 0.75;
+const SHARE = 7 / 8;
 /** A source that failed is unknown again after so many milliseconds. */
 const FORGIVEN_AFTER_MS = 60_000;
 /** Sources that are remembered while nobody comes from them; the longest unseen is forgotten. */
