@@ -324,7 +324,19 @@ test("an app's own headers are set, added and removed on both ways; Via and Forw
   assert.equal(seen.forwarded, undefined);
 });
 
-test("an app that leads back to the broker is answered 508", async () => {
-  const { status, body } = await get("/x", {}, "loop.example.test");
-  assert.deepEqual([status, JSON.parse(body.toString()).code], [508, "loop_detected"]);
+test("an app that leads back to the broker is answered 508 and counted: HTTP/1.1, HTTP/2, an upgrade", async () => {
+  const counted = () => stage.metric('sallyport_errors_total{code="loop_detected"}');
+  const before = await counted();
+  const host = "loop.example.test";
+  const user = await http2User({ port: stage.tlsPort, servername: host, ca: stage.ca });
+  const answers = [
+    await get("/x", {}, host),
+    await get("/x", { connection: "Upgrade", upgrade: "any" }, host),
+    await request2(user, { ":path": "/x", ":authority": host }),
+  ];
+  user.destroy();
+  for (const { status, body } of answers) {
+    assert.deepEqual([status, JSON.parse(body.toString()).code], [508, "loop_detected"]);
+  }
+  assert.equal(await counted(), before + 3);
 });
