@@ -1,6 +1,10 @@
 #!/usr/bin/env node
 import { runProgram } from "./cli/program.ts";
 
+// Each lookup of a name holds a thread until its name server answers, and Node gives lookups half of its threads, of which it
+// has four. Read when the first is needed.
+process.env.UV_THREADPOOL_SIZE ??= "32";
+
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {

@@ -23,7 +23,7 @@ import { AllowList } from "./backend/allow_list.ts";
 import { checkBackend } from "./backend/check.ts";
 import { ClientCertificates } from "./backend/client_certificates.ts";
 import { createBackends } from "./backend/backends.ts";
-import { defaultLookup } from "./backend/dial.ts";
+import { systemResolver } from "./backend/resolver.ts";
 import { BackendHealth } from "./backend_health.ts";
 import { Comeback } from "./comeback.ts";
 import type { ConnectorConfiguration } from "./config.ts";
@@ -114,11 +114,12 @@ export async function runConnector(
   const clientCertificates = new ClientCertificates(config.backendClientCertificates);
   clientCertificates.check();
   const allow = new AllowList(config.allow);
-  const backends = createBackends({ allow, clientCertificates, log, proxyFor: proxyForBackends });
+  const { lookup } = systemResolver();
+  const backends = createBackends({ allow, clientCertificates, log, proxyFor: proxyForBackends, lookup });
   stack.defer(() => backends.close());
 
   const apps = new KnownApps();
-  const means = { allow, clientCertificates, proxyFor: proxyForBackends, lookup: defaultLookup };
+  const means = { allow, clientCertificates, proxyFor: proxyForBackends, lookup };
   const health = stack.use(
     new BackendHealth({
       app: (id) => apps.get(id),

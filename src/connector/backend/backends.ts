@@ -5,12 +5,12 @@ import type { AllowList } from "./allow_list.ts";
 import { type ClientCertificates, NO_CLIENT_CERTIFICATES } from "./client_certificates.ts";
 import type { ProxyFor } from "../outbound/proxy.ts";
 import { AppBackend } from "./app_backend.ts";
-import { defaultLookup } from "./dial.ts";
 import type { Lookup } from "./dial.ts";
 import { BackendError } from "./errors.ts";
 import type { BackendCode } from "./errors.ts";
 import { HTTP2_IDLE_MS } from "./http2_session.ts";
 import type { BackendExchange, BackendHandler, BackendRequest, Backends } from "./port.ts";
+import { systemResolver } from "./resolver.ts";
 
 /** What `createBackends` needs to know. */
 export interface BackendsOptions {
@@ -48,7 +48,7 @@ class AllBackends implements Backends {
   constructor(options: BackendsOptions) {
     this.#options = {
       log: silentLog,
-      lookup: defaultLookup,
+      lookup: systemResolver().lookup,
       clientCertificates: NO_CLIENT_CERTIFICATES,
       connectionsPerApp: 2_048,
       waitingPerApp: 2_048,

@@ -14,16 +14,17 @@ import { BackendError } from "./errors.ts";
 import { behindResolver } from "./exhaustion.ts";
 import type { Origin } from "./origin.ts";
 
-/** How names become addresses: `dns.lookup` with `all: true`, or a test's own. */
+/** How names become addresses: as `dns.lookup` with `all: true`. What it gives, if anything, says that the answer is of no interest any more. */
 export type Lookup = (
   hostname: string,
   options: { all: true },
   callback: (error: Error | null, addresses: LookupAddress[]) => void,
-) => void;
+) => void | (() => void);
 
 /** The system's resolver. */
-export const defaultLookup: Lookup = (hostname, options, callback) =>
+export const defaultLookup: Lookup = (hostname, options, callback) => {
   systemLookup(hostname, options, callback);
+};
 
 /** What it takes to connect to the backend of one app. */
 export interface DialSettings {
@@ -67,6 +68,7 @@ export class Dial {
   readonly #step: DialStep | null;
   #phase: DialPhase = "dns";
   #socket: Socket | null = null;
+  #leaveLookup: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   /** Aborted when the attempt has failed: gives up what is under way at a proxy. */
   readonly #gone: AbortController = new AbortController();
@@ -82,11 +84,11 @@ export class Dial {
     if (connectMs > 0) this.#timer = setTimeout(() => this.#timedOut(), connectMs);
     const family = isIP(origin.host);
     if (family !== 0) return this.#resolved([{ address: origin.host, family }]);
-    lookup(origin.host, { all: true }, (error, addresses) => {
+    this.#leaveLookup = lookup(origin.host, { all: true }, (error, addresses) => {
       if (this.#dialled === null) return;
       if (error !== null) this.#fail(behindResolver(error));
       else this.#resolved(addresses);
-    });
+    }) ?? null;
   }
 
   /** Stops at once; `dialled` is told `backend_closed`. */
@@ -254,6 +256,7 @@ export class Dial {
   #finish(error: BackendError | null, socket: Socket | null): void {
     const dialled = this.#dialled;
     this.#dialled = null;
+    if (this.#phase === "dns") this.#leaveLookup?.();
     if (error !== null) this.#gone.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#socket?.removeListener("connect", this.#onConnect);
