@@ -4,6 +4,7 @@ import {
   address,
   bool,
   cidrList,
+  dnsName,
   integer,
   oneOf,
   structured,
@@ -86,12 +87,12 @@ export const BROKER_CONFIGURATION = defineConfiguration({
       example: "tunnel.example.com:443",
     },
     tunnelName: {
-      type: text(),
+      type: dnsName(),
       default: "tunnel.sallyport.internal",
       describe: "TLS server name of the tunnel listener",
     },
     enrolName: {
-      type: text(),
+      type: dnsName(),
       default: "enrol.sallyport.internal",
       describe: "TLS server name of enrolment",
     },
@@ -310,7 +311,7 @@ export const BROKER_CONFIGURATION = defineConfiguration({
     if (values.pingIntervalMs >= values.tunnelTimeoutMs) {
       wrong.push("pingIntervalMs must be less than tunnelTimeoutMs");
     }
-    if (values.tunnelName.toLowerCase() === values.enrolName.toLowerCase()) {
+    if (values.tunnelName === values.enrolName) {
       wrong.push("tunnelName and enrolName must differ");
     }
     if (values.proxyProtocolTunnel && values.tunnelListen === "" && !values.proxyProtocolIngress) {

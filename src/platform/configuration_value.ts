@@ -66,6 +66,18 @@ export function address(): ValueType<string> {
   return valueType("host:port, or empty", schema, asIs);
 }
 
+const LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?";
+/** At most 253 characters; the last label has a letter, else it were an address. */
+const DNS_NAME = new RegExp(`^(?=.{1,253}$)(${LABEL}\\.)*(?=[^.]*[a-z])${LABEL}$`);
+
+/** A DNS name, in lower case whatever case it was given in. */
+export function dnsName(): ValueType<string> {
+  const schema = z.string().toLowerCase().regex(DNS_NAME, {
+    error: "expected a name such as tunnel.example.com",
+  });
+  return valueType("DNS name", schema, asIs);
+}
+
 /** Where an HTTP proxy is, or that there is none; never with a password, and never printed: it might hold one. */
 export function proxyUrl(): ValueType<string> {
   const schema = z.string().refine(isProxyUrl, {
