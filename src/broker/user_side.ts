@@ -11,11 +11,11 @@ import { createClientFacts } from "./ingress/client_facts.ts";
 import { FailureLog } from "./ingress/failure_log.ts";
 import { READ_BEYOND } from "./ingress/head_limits.ts";
 import { IdleSweep } from "./ingress/idle_sweep.ts";
+import { KeptBodies } from "./ingress/kept_bodies.ts";
 import { PausedUsers } from "./ingress/paused_users.ts";
 import { createIngress, type IngressDeps } from "./ingress/ingress.ts";
 import { createRequestIds } from "./ingress/request_id.ts";
 import { viaNames } from "./ingress/request_marks.ts";
-import { RetryBudget } from "./ingress/retry_budget.ts";
 import { createRouter } from "./ingress/router.ts";
 import type { CidrList } from "./listener/address.ts";
 import { clientAddressOf } from "./listener/client_address.ts";
@@ -97,7 +97,7 @@ export async function createUserSide(
     turns: new FlushQueue(setImmediate),
     gates,
     userIdleMs: config.userIdleMs,
-    retries: new RetryBudget(),
+    kept: new KeptBodies(),
     via: viaNames(ca.caFingerprint),
     idleSweep: stack.use(new IdleSweep()),
     pausedUsers: stack.use(new PausedUsers()),

@@ -1,6 +1,8 @@
 /** What an app's settings bound: time, size, requests at a time; maintenance; and changes while requests are under way. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
 import type { Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { http2User, request2 } from "../support/http2_user.ts";
@@ -55,6 +57,7 @@ before(async () => {
   });
   await publish("plain", backend.origin, {});
   await publish("heads", heads.origin, {});
+  await publish("compressed", heads.origin, { compression: true });
   await stage.routed();
 });
 after(async () => {
@@ -357,6 +360,46 @@ test(
     await stage.lanesIdle();
   },
 );
+
+test("a user who leaves no room for a response that is all written is sent away", NODE_ONLY, async () => {
+  const before = await counted("user_idle");
+  heads.answer = (socket) =>
+    socket.end(`HTTP/1.1 200 OK\r\nContent-Length: 10000\r\nConnection: close\r\n\r\n${"x".repeat(10_000)}`);
+  const user = connectHttp2(`https://127.0.0.1:${stage.tlsPort}`, {
+    ca: stage.ca,
+    servername: "heads.example.test",
+    settings: { initialWindowSize: 0 },
+  });
+  user.on("error", () => {});
+  await once(user, "remoteSettings");
+  const stream = user.request({ ":path": "/", ":authority": "heads.example.test" });
+  const closed = new Promise((resolve) => stream.on("error", resolve));
+  await once(stream, "response");
+  assert.equal((await closed as { code: string }).code, "ERR_HTTP2_STREAM_ERROR");
+  user.destroy();
+  assert.equal(await counted("user_idle"), before + 1);
+  await stage.lanesIdle();
+});
+
+test("a user who reads what is slow to compress stays", async () => {
+  const before = await counted("user_idle");
+  const piece = randomBytes(1024 * 1024).toString("hex");
+  heads.answer = (socket) => {
+    socket.write("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nConnection: close\r\n\r\n");
+    let left = 40;
+    const more = () => {
+      while (left-- > 0) if (!socket.write(piece)) return void socket.once("drain", more);
+      socket.end();
+    };
+    more();
+  };
+  const wire = await plain();
+  wire.send("GET / HTTP/1.1\r\nHost: compressed.example.test\r\nAccept-Encoding: br\r\n\r\n");
+  const { headers, end } = await wire.response();
+  assert.deepEqual([valueOf(headers, "content-encoding"), end], ["br", "chunked"]);
+  assert.equal(await counted("user_idle"), before);
+  wire.close();
+});
 
 test("a user who is silent while it is the backend's turn stays", async () => {
   heads.answer = (socket) => void setTimeout(() => socket.end(CLOSING), 1_000);

@@ -2,6 +2,7 @@ import type { Abort, HeaderList, RequestHead } from "../../protocol/heads.ts";
 import type { ExchangeHandler } from "../../tunnel/exchange_handler.ts";
 import type { LanePort } from "../registry/port.ts";
 import { isExhausted, isOutOfReach } from "./answer_codes.ts";
+import type { KeptBodies } from "./kept_bodies.ts";
 
 /** Times that one request is sent at most, the first included. */
 const MOST_ATTEMPTS = 4;
@@ -22,6 +23,7 @@ export class Attempts {
   readonly #frame: Buffer;
   readonly #follows: RequestHead["follows"];
   readonly #isIdempotent: boolean;
+  readonly #room: KeptBodies;
   #count = 0;
   #tried: string[] | null = null;
   /** What has come of the body; null when that was more than is kept. */
@@ -31,8 +33,9 @@ export class Attempts {
   #isTooLarge = false;
 
   /** `frame`: the encoded request. */
-  constructor(frame: Buffer, method: string, follows: RequestHead["follows"]) {
+  constructor(frame: Buffer, method: string, follows: RequestHead["follows"], room: KeptBodies) {
     this.#frame = frame;
+    this.#room = room;
     this.#follows = follows;
     this.#isIdempotent = IDEMPOTENT.has(method);
   }
@@ -69,15 +72,21 @@ export class Attempts {
   /** Bytes of the body have come. */
   keep(bytes: Buffer): void {
     if (this.#isTooLarge) return;
-    this.#bodyBytes += bytes.length + PIECE_COST;
-    if (this.#bodyBytes > KEPT_BYTES || this.#follows === "upgrade") {
+    const cost = bytes.length + PIECE_COST;
+    if (this.#bodyBytes + cost > KEPT_BYTES || this.#follows === "upgrade" || !this.#room.take(cost)) {
       this.#isTooLarge = true;
-      this.#body = null;
-    } else if (this.#body === null) {
-      this.#body = [bytes];
-    } else {
-      this.#body.push(bytes);
+      return this.letGo();
     }
+    this.#bodyBytes += cost;
+    if (this.#body === null) this.#body = [bytes];
+    else this.#body.push(bytes);
+  }
+
+  /** What was kept of the body is needed no longer. */
+  letGo(): void {
+    if (this.#bodyBytes > 0) this.#room.give(this.#bodyBytes);
+    this.#bodyBytes = 0;
+    this.#body = null;
   }
 
   /** The body has ended. */

@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import {
   type Abort,
   encodeRequest,
@@ -44,6 +45,8 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
   protected lane: LanePort | null = null;
   protected connectorId = "";
   protected follows: RequestHead["follows"] = "nothing";
+  /** When the lane was there that carries it, milliseconds; for those who balance by it. */
+  protected sentAt = 0;
   /** Bytes of the request body so far. */
   protected bytesIn = 0;
   /** Holds it to the app's limits; null where there are none. */
@@ -148,9 +151,9 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
     const frame = this.#encode(head);
     if (frame === null) return this.fail("header_too_large");
     if (this.follows === "body") this.#upload = declaredLength(head.headers) > 0 ? "length" : "open";
-    this.#attempts = new Attempts(frame, this.method, this.follows);
+    this.#attempts = new Attempts(frame, this.method, this.follows, this.context.kept);
     this.state = "waiting";
-    this.context.retries.earn();
+    this.target.retries.earn();
     this.context.lanes.acquire(this);
   }
 
@@ -158,6 +161,7 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
     this.lane = lane;
     this.connectorId = connectorId;
     this.state = "sent";
+    if (this.spread.balancing === "latency") this.sentAt = performance.now();
     const attempts = this.#attempts!;
     attempts.send(lane, this);
     if (this.follows !== "body" || attempts.hasEnded) return;
@@ -234,6 +238,7 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
 
   /** The response has begun: the request will not be sent again. */
   protected forget(): void {
+    this.#attempts?.letGo();
     this.#attempts = null;
   }
 
@@ -247,7 +252,7 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
   protected leave(reason: Abort): void {
     const lane = this.lane;
     this.lane = null;
-    this.#attempts = null;
+    this.forget();
     if (lane !== null && (reason !== NOT_WANTED || lane.isSending)) lane.abort(reason);
   }
 
@@ -263,17 +268,18 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
   #mayRepeat(reason: Abort): boolean {
     if (this.state !== "sent" || this.#attempts?.mayRepeat(reason) !== true) return false;
     this.#attempts.failedOn(this.connectorId);
-    const { lanes, retries } = this.context;
+    const { lanes } = this.context;
     // A stuck tunnel has left already: another one of the same connector is as good as any.
     const isElsewhere = reason === STALLED
       ? lanes.hasAny(this)
       : reason.code === LOST_CODE || reason.code === UNKNOWN_CODE || lanes.hasOther(this);
-    return isElsewhere && retries.spend();
+    return isElsewhere && this.target.retries.spend();
   }
 
   /** Sends the request again, on another tunnel where there is one. */
   #repeat(): void {
     this.state = "waiting";
+    this.#uploadHeld = false;
     this.context.counters.retries += 1;
     const again = (): void => {
       if (this.state !== "waiting") return;

@@ -28,6 +28,8 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
   #hasBody = false;
   /** Changes the body on its way to the user; null where it goes as it comes. */
   #filter: BodyFilter | null = null;
+  /** The user has to take what came out of the filter before more of it does. */
+  #filterBlocked = false;
   /** Of a response that is all here, but not yet through the filter. */
   #trailers = NO_TRAILERS;
   #headMs = 0;
@@ -64,9 +66,10 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
     this.forget();
     this.#status = head.status;
     this.#hasBody = head.hasBody;
-    this.#headMs = performance.now() - this.#begunAt;
+    const now = performance.now();
+    this.#headMs = now - this.#begunAt;
     const { lanes } = this.context;
-    lanes.answered(this.spread, this.connectorId, this.#headMs);
+    lanes.answered(this.spread, this.connectorId, now - this.sentAt);
     if (this.spread.affinity === "cookie") affinityCookie(head.headers, this.target, this.connectorId);
     if (head.status === 101) this.bounds?.upgraded();
     try {
@@ -97,8 +100,9 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
     if (this.state !== "answered") return;
     if (!this.#length.add(bytes.length)) return this.#cut();
     const taken = this.#filter === null ? this.writeBody(bytes) : this.#filter.write(bytes);
-    if (taken) this.lane?.consumed(bytes.length);
-    else this.#noteUnread(bytes.length);
+    if (taken) return this.lane?.consumed(bytes.length);
+    this.#unread += bytes.length;
+    if (this.#filter === null) this.watchUser().unread(this.#unread);
   }
 
   end(trailers: HeaderList, unread: number): void {
@@ -122,14 +126,13 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
   }
 
   get isAwaited(): boolean {
+    if (this.#filter !== null) return this.#filterBlocked || this.isUploadAwaited;
     if (this.#unread > 0 || this.#lingering > 0) return true;
-    return this.isUploadAwaited;
+    return this.state === "over" ? this.untaken > 0 : this.isUploadAwaited;
   }
 
-  #noteUnread(bytes: number): void {
-    this.#unread += bytes;
-    this.watchUser().unread(this.#unread);
-  }
+  /** Bytes that were written and wait for the user in this process. */
+  protected abstract readonly untaken: number;
 
   get user(): RequestFacts {
     return this.target.user;
@@ -141,7 +144,10 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
   }
 
   filtered(bytes: Buffer): boolean {
-    return this.state !== "answered" || this.writeBody(bytes);
+    if (this.state !== "answered" || this.writeBody(bytes)) return true;
+    this.#filterBlocked = true;
+    this.watchUser().start();
+    return false;
   }
 
   filterReady(): void {
@@ -179,6 +185,7 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
   /** The user has taken all that was written. */
   protected userDrained(): void {
     this.userWatch?.active();
+    this.#filterBlocked = false;
     if (this.#filter !== null) this.#filter.resume();
     else this.#grantUnread();
   }
@@ -236,6 +243,9 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
     if (this.lane?.isSending) this.stopBody();
     this.leave(NOT_WANTED);
     this.#log(undefined);
+    // What is all written is not all taken.
+    const { untaken } = this;
+    if (untaken > 0) this.watchUser().unread(untaken);
   }
 
   /** The head cannot be said in the user's protocol, and nothing of it was. */
@@ -275,6 +285,7 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
 
   #finish(code: string): void {
     this.state = "over";
+    this.forget();
     this.#filter?.destroy();
     this.#filter = null;
     const counted = countedAs(code);

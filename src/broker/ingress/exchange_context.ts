@@ -10,6 +10,7 @@ import type { RequestFacts } from "./client_facts.ts";
 import type { IngressCode } from "./error_table.ts";
 import type { FailureLog } from "./failure_log.ts";
 import type { IdleSweep } from "./idle_sweep.ts";
+import type { KeptBodies } from "./kept_bodies.ts";
 import type { PausedUsers } from "./paused_users.ts";
 import type { ViaNames } from "./request_marks.ts";
 import type { ResponseRules } from "./response/response_rules.ts";
@@ -33,7 +34,7 @@ export interface ExchangeContext {
   /** Notices users of HTTP/1.1 who leave while nobody reads what they send. */
   pausedUsers: PausedUsers;
   via: ViaNames;
-  retries: RetryBudget;
+  kept: KeptBodies;
   router: Pick<Router, "current">;
 }
 
@@ -53,6 +54,7 @@ export interface ExchangeTarget {
   /** How its exchanges are spread over tunnels, and what keeps this user's on one connector; empty: nothing does. */
   spread: Spread;
   affinityKey: string;
+  retries: RetryBudget;
   /** Configuration revision at which the app last changed. */
   revision: number;
   /** Null where the app has none. */

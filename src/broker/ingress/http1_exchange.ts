@@ -106,6 +106,10 @@ export class Http1Exchange extends IngressExchange implements Flushable {
     this.#held = null;
   }
 
+  protected get untaken(): number {
+    return this.#res.writableLength;
+  }
+
   #writeHeld(): void {
     const held = this.#held;
     this.#held = null;

@@ -89,6 +89,10 @@ export class Http2Exchange extends IngressExchange {
     if (!this.#stream.writableEnded) this.#stream.end();
   }
 
+  protected get untaken(): number {
+    return this.#stream.writableLength;
+  }
+
   #sendTrailers(): void {
     try {
       this.#stream.sendTrailers(objectOf(incomingTrailers(this.#trailers)));

@@ -116,6 +116,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
         appName: app.name,
         spread: route.spread,
         affinityKey: affinityKeyOf(route.spread, facts, raw),
+        retries: route.retries,
         revision: route.revision,
         limits: route.limits,
         requestId: requestIds(),

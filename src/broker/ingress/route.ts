@@ -5,6 +5,7 @@ import { type AppLimits, limitsOf } from "./app_limits.ts";
 import { canonicalPath, canonicalSegment } from "./canonical.ts";
 import { changesOf } from "./response/header_changes.ts";
 import { type ResponseRules, responseRulesOf } from "./response/response_rules.ts";
+import { RetryBudget } from "./retry_budget.ts";
 
 /** One external URL of an app: what leads to it, and where it leads. */
 export interface Route {
@@ -25,6 +26,8 @@ export interface Route {
   readonly internalHost: string;
   /** Path of the internal URL as it was written; `/` when it has none. */
   readonly internalPath: string;
+  /** What may be sent again: an app whose backend fails uses up nobody else's. */
+  readonly retries: RetryBudget;
   /** What bounds its exchanges; null where nothing does. */
   readonly limits: AppLimits | null;
   /** Changes of the request's headers; null where there are none. */
@@ -56,6 +59,7 @@ export function routeOf(app: App, externalUrl: string): Route | RouteProblem {
   return {
     app,
     spread: spreadOf(app),
+    retries: new RetryBudget(),
     revision: app.revision,
     host: wildcard === null ? host : `*.${host}`,
     port: external.port === "" ? undefined : Number(external.port),

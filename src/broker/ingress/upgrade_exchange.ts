@@ -184,6 +184,10 @@ export class UpgradeExchange extends IngressExchange {
     else this.#user.socket.end();
   }
 
+  protected get untaken(): number {
+    return this.#user.socket.writableLength;
+  }
+
   protected writeError(code: IngressCode): void {
     const { headers, method } = this.#req!; // No head is out yet.
     const page = this.#pages(code, this.target.requestId, headers.accept, method!);

@@ -127,6 +127,10 @@ export class WebsocketStreamExchange extends IngressExchange {
     if (this.#phase === "declined") closeAfterAnswer(this.#stream);
   }
 
+  protected get untaken(): number {
+    return this.#stream.writableLength;
+  }
+
   protected writeError(code: IngressCode): void {
     const page = this.#pages(code, this.target.requestId, this.#accept, "CONNECT");
     this.noteStatus(page.status);

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { Buffer } from "node:buffer";
 import type { EndCause } from "../metrics/end_causes.ts";
 import type { IngressHandlers, IngressLimits, Refusal, RefusalCode } from "./handlers.ts";
+import { Pipelining, responseUnderWay } from "./pipelining.ts";
 
 /** An HTTP/1.1 server that listens nowhere: connections come with `emit("connection", socket)`, TLS or not. */
 export interface Http1 {
@@ -32,15 +33,26 @@ export function createHttp1(handlers: IngressHandlers, limits: IngressLimits): H
     socket.once("close", () => sockets.delete(socket));
   });
   let isClosing = false;
+  const pipelining = new Pipelining();
+  const end = (socket: Duplex, cause: EndCause) => {
+    if (socket.destroyed) return;
+    limits.onEnded(cause);
+    socket.destroy();
+  };
   const taking = (handler: typeof handlers.onRequest): typeof handlers.onRequest => (req, res) => {
+    if (!pipelining.take(req, res)) return end(req.socket, "pipelining");
     if (isClosing) res.shouldKeepAlive = false;
     handler(req, res);
   };
   server.on("request", taking(handlers.onRequest));
   server.on("checkContinue", taking(handlers.onCheckContinue));
   // RFC 9110 section 10.1.1: an expectation that we do not know may be answered 417; ignoring it is what most do.
-  server.on("checkExpectation", handlers.onRequest);
-  server.on("upgrade", handlers.onUpgrade);
+  server.on("checkExpectation", taking(handlers.onRequest));
+  server.on("upgrade", (req, socket, first) => {
+    // All that follows is of another protocol: nothing of this one may still be on its way.
+    if (responseUnderWay(socket) !== undefined) end(socket, "pipelining");
+    else handlers.onUpgrade(req, socket, first);
+  });
   // A proxy for everybody is what this is not.
   server.on(
     "connect",
@@ -89,10 +101,11 @@ function refusalOf(error: NodeJS.ErrnoException): RefusalCode | undefined {
   return code.startsWith("HPE_") ? "bad_request" : undefined;
 }
 
-/** A response under way on this connection must not get another one written into it. */
+/** A response under way must not get another one written into it, nor another one instead of it: only its own request may be at fault. */
 function mayAnswer(socket: Duplex): boolean {
-  const current = (socket as { _httpMessage?: { _headerSent?: boolean } | null })._httpMessage;
-  return socket.writable && current?._headerSent !== true;
+  const current = responseUnderWay(socket);
+  if (current === undefined) return socket.writable;
+  return socket.writable && !current.headersSent && !current.req.complete;
 }
 
 const REASONS: Readonly<Record<number, string>> = {

@@ -12,6 +12,7 @@ export const END_CAUSES = [
   "head_timeout",
   "head_too_large",
   "head_malformed",
+  "pipelining",
   "idle",
   "http2_flood",
   "http2_ping_flood",

@@ -26,6 +26,7 @@ export class BodyFilter implements Flushable {
   readonly #sink: FilterSink;
   readonly #last: Transform;
   #hasInput = false;
+  #awaitsDrain = false;
   #flushing = false;
   #life: "open" | "ended" | "over" = "open";
 
@@ -84,8 +85,13 @@ export class BodyFilter implements Flushable {
     this.#flushing = false;
     const encoder = this.#encoder!;
     if (this.#life !== "open") return;
-    if (encoder.writableNeedDrain) encoder.once("drain", () => this.#compressing());
-    else encoder.flush();
+    if (!encoder.writableNeedDrain) return void encoder.flush();
+    if (this.#awaitsDrain) return;
+    this.#awaitsDrain = true;
+    encoder.once("drain", () => {
+      this.#awaitsDrain = false;
+      this.#compressing();
+    });
   }
 
   #compressing(): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Attempts } from "../../../../src/broker/ingress/attempts.ts";
+import { KeptBodies } from "../../../../src/broker/ingress/kept_bodies.ts";
 import { RetryBudget } from "../../../../src/broker/ingress/retry_budget.ts";
 import type { LanePort } from "../../../../src/broker/registry/port.ts";
 import type { ExchangeHandler } from "../../../../src/tunnel/exchange_handler.ts";
@@ -8,6 +9,7 @@ import type { ExchangeHandler } from "../../../../src/tunnel/exchange_handler.ts
 const LOST = { code: "tunnel_lost", begun: true };
 const NOT_BEGUN = { code: "backend_refused", begun: false };
 const HANDLER = {} as ExchangeHandler;
+const room = new KeptBodies();
 
 /** A lane that writes down what is sent. */
 function lane(): { port: LanePort; sent: string[]; frames: Buffer[] } {
@@ -22,7 +24,7 @@ function lane(): { port: LanePort; sent: string[]; frames: Buffer[] } {
 }
 
 function attempts(method: string, follows: "nothing" | "body" | "upgrade" = "nothing"): Attempts {
-  const made = new Attempts(Buffer.from("frame"), method, follows);
+  const made = new Attempts(Buffer.from("frame"), method, follows, room);
   made.send(lane().port, HANDLER);
   return made;
 }
@@ -76,9 +78,22 @@ test("a small body is kept and sent again, its end too; a large one is not", () 
   assert.equal(large.mayRepeat(NOT_BEGUN), false);
 });
 
+test("bodies are kept as far as there is room for them, which they give back", () => {
+  const little = new KeptBodies(1_000);
+  const one = new Attempts(Buffer.from("frame"), "PUT", "body", little);
+  const other = new Attempts(Buffer.from("frame"), "PUT", "body", little);
+  one.keep(Buffer.alloc(500));
+  other.keep(Buffer.alloc(500));
+  assert.deepEqual([one.isWhole, other.isWhole], [true, false]);
+  one.keep(Buffer.alloc(500));
+  assert.equal(one.isWhole, false);
+  one.letGo();
+  assert.deepEqual([little.take(1_000), little.take(1)], [true, false]);
+});
+
 test("a frame that another lane may still hold is not numbered anew", () => {
   const frame = Buffer.from("frame");
-  const made = new Attempts(frame, "GET", "nothing");
+  const made = new Attempts(frame, "GET", "nothing", new KeptBodies());
   const { port, frames } = lane();
   made.send(port, HANDLER);
   made.send(port, HANDLER);
