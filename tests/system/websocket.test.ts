@@ -1,18 +1,16 @@
 /** Real WebSocket clients and servers with broker and connector between them, over HTTP/1.1. */
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { after, afterEach, before, test } from "node:test";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
-import { peakRssBytes, resetPeakRss } from "../support/process_memory.ts";
 import { headBackend } from "../support/staged_backend.ts";
+import { closesTell, echoes, heldBack, pingsPass } from "../support/websocket_checks.ts";
 import {
   closing,
   dialWebsocket,
   echo,
-  nextMessage,
   openWebsocket,
   sendInParts,
   untilStuck,
@@ -109,24 +107,7 @@ test("messages of every size come back as they were sent, text and bytes, compre
   for (const perMessageDeflate of [false, true]) {
     for (const [dial, options] of [[plain, {}], [tls, tlsOptions()]] as const) {
       const client = await openWebsocket(dial(), [], { ...options, perMessageDeflate });
-      for (
-        const size of [
-          0,
-          1,
-          125,
-          126,
-          65_535,
-          65_536,
-          131_072,
-          MEBIBYTE,
-          5 * MEBIBYTE + 1,
-          ...(perMessageDeflate ? [] : [100 * MEBIBYTE]),
-        ]
-      ) {
-        const bytes = randomBytes(size);
-        client.send(bytes);
-        assert.ok(bytes.equals(await nextMessage(client)), `${size} bytes`);
-      }
+      await echoes(client, perMessageDeflate ? [] : [100 * MEBIBYTE]);
       const text = "Gr\u00fc\u00dfe \u{1f600} ".repeat(20_000);
       client.send(text);
       const [data, binary] = await once(client, "message");
@@ -139,39 +120,15 @@ test("messages of every size come back as they were sent, text and bytes, compre
 });
 
 test("a message of 100 MiB crosses each way; while its reader waits, no process between keeps more than a window of it", async () => {
-  const message = randomBytes(100 * MEBIBYTE);
   const { client, server } = await pair();
-  const pids = [stage.broker.child.pid, stage.connector.child.pid];
-  for (const [from, to] of [[client, server], [server, client]]) {
-    const bases = pids.map((pid) => resetPeakRss(pid));
-    to.pause();
-    const arrives = nextMessage(to);
-    const sending = sendInParts(from, message, MEBIBYTE / 8);
-    await untilStuck(sending, () => stage.metric("sallyport_exchanges_in_flight"));
-    assert.ok(sending.left < 40 * MEBIBYTE, `${sending.left} bytes have left the sender`);
-    pids.forEach((pid, i) => {
-      const grown = peakRssBytes(pid) - bases[i]!;
-      assert.ok(grown < 50 * MEBIBYTE, `process ${i} grew by ${grown} bytes`);
-    });
-    to.resume();
-    assert.ok(message.equals(await arrives));
-  }
+  await heldBack({ client, server }, stage);
   client.close();
   await closing(client);
   await stage.lanesIdle();
 });
 
 test("close codes and reasons arrive, whoever closes; a side that vanishes is told as such", async () => {
-  for (const code of [1000, 1001, 1011, 3000, 4999]) {
-    const { client, server } = await pair();
-    const both = Promise.all([closing(server), closing(client)]);
-    client.close(code, "of the client");
-    assert.deepEqual(await both, [{ code, reason: "of the client" }, { code, reason: "of the client" }]);
-    const other = await pair();
-    const again = Promise.all([closing(other.server), closing(other.client)]);
-    other.server.close(code, "of the server");
-    assert.deepEqual(await again, [{ code, reason: "of the server" }, { code, reason: "of the server" }]);
-  }
+  await closesTell(pair);
   const { client, server } = await pair();
   const told = closing(client);
   server.terminate();
@@ -197,13 +154,7 @@ test("a user who resets a connection whose backend does not read is noticed", as
 
 test("pings and pongs pass with what they carry, both ways", async () => {
   const { client, server } = await pair();
-  for (const [from, to] of [[client, server], [server, client]]) {
-    const pinged = once(to, "ping");
-    const ponged = once(from, "pong");
-    from.ping("are you there");
-    assert.equal(String((await pinged)[0]), "are you there");
-    assert.equal(String((await ponged)[0]), "are you there");
-  }
+  await pingsPass({ client, server });
   client.close();
   await closing(client);
   await stage.lanesIdle();

@@ -1,6 +1,6 @@
 /** WebSockets of users who speak HTTP/2 (RFC 8441), with real WebSocket servers behind the connector. */
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
@@ -9,14 +9,12 @@ import type { Socket } from "node:net";
 import { after, afterEach, before, test } from "node:test";
 import { http2User, request2 } from "../support/http2_user.ts";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
-import { peakRssBytes, resetPeakRss } from "../support/process_memory.ts";
 import { headBackend, readHead } from "../support/staged_backend.ts";
+import { closesTell, echoes, heldBack, pingsPass } from "../support/websocket_checks.ts";
 import {
   closing,
   echo,
   nextMessage,
-  sendInParts,
-  untilStuck,
   type WebSocket,
   type WebsocketBackend,
   websocketBackend,
@@ -148,46 +146,16 @@ test("extended CONNECT is offered, and the handshake keeps every header both way
 test("messages of every size come back, 100 MiB too; close codes, pings and pongs pass both ways", async () => {
   const { client, server } = await pair();
   echo(server);
-  for (const size of [0, 1, 125, 126, 65_535, 65_536, 5 * MEBIBYTE + 1, 100 * MEBIBYTE]) {
-    const bytes = randomBytes(size);
-    client.send(bytes);
-    assert.ok(bytes.equals(await nextMessage(client)), `${size} bytes`);
-  }
-  for (const [from, to] of [[client, server], [server, client]]) {
-    const ponged = once(from!, "pong");
-    const pinged = once(to!, "ping");
-    from!.ping("there?");
-    assert.deepEqual([String((await pinged)[0]), String((await ponged)[0])], ["there?", "there?"]);
-  }
-  const both = Promise.all([closing(server), closing(client)]);
-  client.close(4001, "of the client");
-  const told = { code: 4001, reason: "of the client" };
-  assert.deepEqual(await both, [told, told]);
-  const other = await pair();
-  const again = Promise.all([closing(other.server), closing(other.client)]);
-  other.server.close(4002, "of the server");
-  assert.deepEqual((await again).map(({ code }) => code), [4002, 4002]);
+  await echoes(client, [100 * MEBIBYTE]);
+  await pingsPass({ client, server });
+  client.terminate();
+  await closesTell(pair);
   await stage.lanesIdle();
 });
 
 test("while a reader waits, no process between keeps more than a window of 100 MiB, in either direction", async () => {
-  const message = randomBytes(100 * MEBIBYTE);
   const { client, server } = await pair();
-  const pids = [stage.broker.child.pid, stage.connector.child.pid];
-  for (const [from, to] of [[client, server], [server, client]] as const) {
-    const bases = pids.map((pid) => resetPeakRss(pid));
-    to.pause();
-    const arrives = nextMessage(to);
-    const sending = sendInParts(from, message, MEBIBYTE / 8);
-    await untilStuck(sending, () => stage.metric("sallyport_exchanges_in_flight"));
-    assert.ok(sending.left < 40 * MEBIBYTE, `${sending.left} bytes have left the sender`);
-    pids.forEach((pid, i) => {
-      const grown = peakRssBytes(pid) - bases[i]!;
-      assert.ok(grown < 50 * MEBIBYTE, `process ${i} grew by ${grown} bytes`);
-    });
-    to.resume();
-    assert.ok(message.equals(await arrives));
-  }
+  await heldBack({ client, server }, stage);
   client.terminate();
   await stage.lanesIdle();
 });
