@@ -8,7 +8,7 @@ import { TunnelError } from "./errors.ts";
  */
 const WORK: AllowanceRate = { burst: 40_000, perSecond: 2_000 };
 
-const UNITS = { tunnel: 400, refusal: 20, lane: 1, request: 10, app: 2 } as const;
+const UNITS = { tunnel: 400, refusal: 20, lane: 1, request: 10, app: 1 } as const;
 /** Requests that cost more. */
 const UNITS_OF_REQUEST: ReadonlyMap<string, number> = new Map([
   ["config.pull", 50],
@@ -18,7 +18,7 @@ const UNITS_OF_REQUEST: ReadonlyMap<string, number> = new Map([
 /** Bytes of a message that cost a unit. */
 const BYTES_A_UNIT = 256;
 /** Apps of an answer that are counted: a larger group must remain possible. */
-const MOST_APPS = 10_000;
+const MOST_APPS = 5_000;
 
 /**
  * Bounds what each connector can make the broker do with messages, streams and tunnels, however it spreads them over
