@@ -164,6 +164,25 @@ for (const [name, extra] of ADAPTERS) {
   });
 }
 
+test("a connection that a user's authentication may have made their own is used for nobody else", async (t) => {
+  const backend = await rawBackend(t, ({ socket }) => socket.write(answerOk()));
+  const backends = testBackends(t);
+  const app = backendApp(backend.origin);
+  for (const authorization of [[], ["Authorization", "Negotiate YII="], ["Authorization", "NTLM TlRM"], []]) {
+    for (const [, extra] of ADAPTERS) {
+      await completed(exchange(backends, app, { headers: ["Host", "a", ...authorization, ...extra] }));
+    }
+  }
+  const owned = (head: string) => /^authorization:/im.test(head);
+  const connections = (is: boolean) =>
+    backend.requests.filter(({ head }) => owned(head) === is).map(({ connection }) => connection);
+  assert.equal(new Set(connections(true)).size, 4);
+  assert.ok(connections(false).every((one) => !connections(true).includes(one)));
+  for (const { head } of backend.requests) {
+    assert.equal(/^connection: close\r$/im.test(head), owned(head), head);
+  }
+});
+
 test("an explicit Content-Length: 0 reaches the backend with every method", async (t) => {
   const backend = await rawBackend(t, ({ socket }) => socket.write(answerOk()));
   const backends = testBackends(t);

@@ -7,12 +7,20 @@ export type AdapterChoice =
   /** With the TE taken out (`withoutTe`): it needs a Connection beside it, which undici does not send. */
   | "undici_without_te"
   | "node_http"
+  /** On a connection that nobody else uses, before or after: it may make the connection the user's own. */
+  | "node_http_alone"
   | "http2"
   | "refused_connect"
   | "refused_framing";
 
 /** Which requests go to a backend over HTTP/2, decided once by its settings. */
 export type Http2Use = "never" | "grpc" | "always";
+
+/**
+ * Schemes by which some servers authenticate the connection and all that follows on it, whoever it comes from (RFC 4559
+ * section 6; NTLM): on a connection that is shared, the next user would be taken for this one.
+ */
+const OF_CONNECTION = /^(?:ntlm|negotiate)\b/i;
 
 /** Methods for which undici sends `Content-Length: 0` where there is no body. */
 const EXPECTS_BODY: ReadonlySet<string> = new Set(["PUT", "POST", "PATCH", "QUERY", "PROPFIND", "PROPPATCH"]);
@@ -31,6 +39,7 @@ export function adapterFor(request: BackendRequest, http2: Http2Use = "never"): 
   let hosts = 0;
   let te = false;
   let grpc = false;
+  let alone = false;
   let special = request.target.charCodeAt(0) !== 0x2f;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
@@ -53,6 +62,9 @@ export function adapterFor(request: BackendRequest, http2: Http2Use = "never"): 
       case 12:
         if (isName(name, "content-type") && isGrpc(headers[i + 1]!)) grpc = true;
         break;
+      case 13:
+        if (isName(name, "authorization") && OF_CONNECTION.test(headers[i + 1]!)) alone = true;
+        break;
       case 14:
         if (!isName(name, "content-length")) break;
         if (length !== null) return "refused_framing";
@@ -72,6 +84,7 @@ export function adapterFor(request: BackendRequest, http2: Http2Use = "never"): 
     special = true;
   }
   if (http2 !== "never" && (grpc || http2 === "always") && request.upgrade !== true) return "http2";
+  if (alone) return "node_http_alone";
   if (special || hosts !== 1 || (te && grpc)) return "node_http";
   return te ? "undici_without_te" : "undici";
 }

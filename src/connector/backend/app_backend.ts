@@ -105,7 +105,7 @@ export class AppBackend implements ExchangeOwner {
       this.#running++;
       return this.#http2.dispatch(request, handler);
     }
-    if (choice !== "node_http" && !this.#nodeHttpOnly) {
+    if (choice !== "node_http" && choice !== "node_http_alone" && !this.#nodeHttpOnly) {
       if (choice === "undici_without_te") withoutTe(request.headers);
       this.#undici ??= new UndiciAdapter(this.#app, this.#dialler, this.#limits(), this);
       this.#running++;
@@ -115,7 +115,7 @@ export class AppBackend implements ExchangeOwner {
     if (this.#dialler.dialling >= most) throw this.#busy(`${this.#dialler.dialling} connections being made`);
     this.#nodeHttp ??= new NodeHttpAdapter(this.#app, this.#dialler, this.#limits(), this);
     this.#running++;
-    return this.#nodeHttp.dispatch(request, handler);
+    return this.#nodeHttp.dispatch(request, handler, choice === "node_http_alone");
   }
 
   #limits(): { connections: number; waitMs: number } {

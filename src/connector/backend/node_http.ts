@@ -47,7 +47,7 @@ export class DiallingAgent extends Agent {
 export class NodeHttpAdapter implements NodeHttpOwner {
   readonly #app: ConnectorApp;
   readonly #agent: DiallingAgent;
-  /** For requests that are sent again: each on a connection of its own. */
+  /** For requests that are sent again, or share with nobody: each on a connection of its own. */
   readonly #fresh: DiallingAgent;
   readonly #host: string;
   readonly #running = new Set<NodeHttpExchange>();
@@ -65,14 +65,16 @@ export class NodeHttpAdapter implements NodeHttpOwner {
     this.#waiting = new Waiting(waitMs, (exchange) => exchange.fail(noTurn(app.origin, waitMs)));
     this.#app = app;
     this.#agent = new DiallingAgent(dialler, connections, true);
-    this.#fresh = new DiallingAgent(dialler, connections, false);
+    // Without a bound of its own it says Connection: close, and hands no connection on to one that waits.
+    this.#fresh = new DiallingAgent(dialler, Number.POSITIVE_INFINITY, false);
     this.#host = new URL(app.origin).host;
   }
 
-  dispatch(request: BackendRequest, handler: BackendHandler): BackendExchange {
+  /** `alone`: on a connection of its own. */
+  dispatch(request: BackendRequest, handler: BackendHandler, alone: boolean): BackendExchange {
     const exchange = new NodeHttpExchange(handler, this.#app.timeouts, this);
     this.#running.add(exchange);
-    exchange.start(this.#agent, request, this.#host, this.#fresh);
+    exchange.start(alone ? this.#fresh : this.#agent, request, this.#host, this.#fresh);
     return exchange;
   }
 

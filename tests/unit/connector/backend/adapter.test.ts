@@ -24,6 +24,9 @@ const TABLE: [string, string, string, string[], boolean, AdapterChoice][] = [
   ["two Hosts", "GET", "/", [...HOST, "host", "b"], false, "node_http"],
   ["no Host", "GET", "/", [], false, "node_http"],
   ["Keep-Alive", "GET", "/", [...HOST, "Keep-Alive", "x"], false, "node_http"],
+  ["Negotiate", "GET", "/", [...HOST, "authorization", "Negotiate YII="], false, "node_http_alone"],
+  ["NTLM", "GET", "/", [...HOST, "Authorization", "ntlm TlRM"], false, "node_http_alone"],
+  ["Basic", "GET", "/", [...HOST, "Authorization", "Basic bnRsbTo="], false, "undici"],
   ["CONNECT", "CONNECT", "a:1", HOST, false, "refused_connect"],
   [
     "two lengths",
