@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -191,13 +191,20 @@ export class FaultStage implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
+    // Not those that have had no request yet: no server closes them, and one may be on its way.
+    const idle = new Set<Socket>();
     const backend = createServer({ keepAlive: true }, (req, res) => {
+      idle.delete(req.socket);
+      res.on("finish", () => idle.add(req.socket));
       this.seen[req.method!] = (this.seen[req.method!] ?? 0) + 1;
       req.resume();
       res.end("ok\n");
     });
+    backend.on("connection", (socket: Socket) => socket.once("close", () => idle.delete(socket)));
     backend.keepAliveTimeout = 60_000;
-    this.cutBackend = () => backend.closeIdleConnections();
+    this.cutBackend = () => {
+      for (const socket of idle) socket.destroy();
+    };
     backend.listen(0, "127.0.0.1");
     await once(backend, "listening");
     this.#stack.defer(async () => {

@@ -7,6 +7,8 @@ import { type Fault, isBack, mustHold, noFailedGets, until } from "./fault.ts";
 import { fill, lacksMount, smallDisk } from "./small_disk.ts";
 
 const run = promisify(execFile);
+/** Numbers of descriptors below this are those of the standard streams. */
+const LEAST = 3;
 
 async function lacksLimits(): Promise<string | null> {
   if (process.platform !== "linux") return "only Linux changes limits of a running process";
@@ -18,8 +20,11 @@ export async function descriptorsOf(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length;
 }
 
-/** Leaves a process so many descriptors beside those it has; the result lifts the limit. */
-async function limit(pid: number, left: number): Promise<() => Promise<void>> {
+/**
+ * Leaves a process so many descriptors beside those it has; `none`: also those that it gives back are of no use to it. The
+ * result lifts the limit.
+ */
+async function limit(pid: number, left: number | "none"): Promise<() => Promise<void>> {
   const before = await run("prlimit", [
     "--pid",
     `${pid}`,
@@ -29,8 +34,8 @@ async function limit(pid: number, left: number): Promise<() => Promise<void>> {
     "--output",
     "SOFT",
   ]);
-  const open = await descriptorsOf(pid);
-  await run("prlimit", ["--pid", `${pid}`, `--nofile=${open + left}:`]);
+  const most = left === "none" ? LEAST : await descriptorsOf(pid) + left;
+  await run("prlimit", ["--pid", `${pid}`, `--nofile=${most}:`]);
   return async () => void await run("prlimit", ["--pid", `${pid}`, `--nofile=${before.stdout.trim()}:`]);
 }
 
@@ -38,19 +43,20 @@ async function limit(pid: number, left: number): Promise<() => Promise<void>> {
 export const RESOURCE_FAULTS: readonly Fault[] = [
   {
     name: "one connector of two out of file descriptors",
-    what: "its limit is set to what it has open, and its connections to the backend are cut, for 10 s",
+    what: "it can open no descriptor any more, and its idle connections to the backend are cut, for 10 s",
     bar: "0 failed GETs; the process lives on",
     lacks: lacksLimits,
     stage: { connectors: 2 },
     async inject(stage, extent) {
       const { child } = stage.connectors[0]!.process;
-      const lift = await limit(child.pid, 0);
+      const lift = await limit(child.pid, "none");
       const end = performance.now() + (extent === "full" ? 10_000 : 2_000);
       while (performance.now() < end) {
         stage.cutBackend();
         await delay(250);
       }
       await lift();
+      mustHold("it ran out", child.lastLog.some((line) => line.includes("connector_exhausted")));
       mustHold("it lives on", child.exit === null);
       await until("the connector is back", () => isBack(stage, 0));
     },
