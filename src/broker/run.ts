@@ -19,6 +19,7 @@ import { ensureFirstAdminToken } from "./admin/first_token.ts";
 import { serveAdmin } from "./admin/serve.ts";
 import { type Ca, openCa } from "./ca/ca.ts";
 import { readCaKey } from "./ca/ca_key.ts";
+import { CertificateRate } from "./ca/certificate_rate.ts";
 import { mayCreateAuthority } from "./ca/may_create.ts";
 import { ClockWatch } from "./clock_watch.ts";
 import type { BrokerConfiguration } from "./config.ts";
@@ -80,6 +81,7 @@ export async function runBroker(
   stack.defer(await followSettings(store, logging));
   await ensureFirstAdminToken(store, folder.adminToken, log);
   const ca = stack.use(await openCaOf(config, env, store, watch, log));
+  const rate = new CertificateRate(config.certificateRenewalsPerHour);
   const registry = stack.use(
     new Registry(new CreditBudget(config.exchangeMemoryBytes), {
       waitForConnectorMs: config.waitForConnectorMs,
@@ -87,7 +89,7 @@ export async function runBroker(
       waitForLaneMax: config.maxLanesPerTunnel,
     }),
   );
-  const connectors = stack.use(createTunnelSide({ config, store, ca, registry, counters, log }));
+  const connectors = stack.use(createTunnelSide({ config, store, ca, rate, registry, counters, log }));
   const { tunnels } = connectors;
   const trustedProxies = parseCidrList(config.trustedProxies);
   let publicAddress = config.publicAddress;
@@ -96,6 +98,7 @@ export async function runBroker(
       config,
       store,
       ca,
+      rate,
       registry,
       counters,
       logging,

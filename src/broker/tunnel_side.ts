@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Log } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
 import type { Ca } from "./ca/ca.ts";
+import type { CertificateRate } from "./ca/certificate_rate.ts";
 import { Renewals } from "./ca/renewals.ts";
 import type { BrokerConfiguration } from "./config.ts";
 import { networkOf } from "./listener/address.ts";
@@ -23,6 +24,7 @@ export interface TunnelSideParts {
   config: BrokerConfiguration;
   store: Store;
   ca: Ca;
+  rate: CertificateRate;
   /** Where tunnels that are ready announce what they serve. */
   registry: Registry;
   counters: DataPlaneCounters;
@@ -40,11 +42,11 @@ export interface TunnelSide extends Disposable {
 
 /** Composes tunnels, their TLS server and the way into it; all of it trusts and shows what the CA says, as it changes. */
 export function createTunnelSide(
-  { config, store, ca, registry, counters, log: unboundedLog }: TunnelSideParts,
+  { config, store, ca, rate, registry, counters, log: unboundedLog }: TunnelSideParts,
 ): TunnelSide {
   using stack = new DisposableStack();
   const log = connectorLog(unboundedLog, { onWithheld: () => counters.logLinesWithheld += 1 });
-  const renewals = new Renewals({ store, ca, mostPerHour: config.certificateRenewalsPerHour, log });
+  const renewals = new Renewals({ store, ca, rate, log });
   const remembered = stack.use(new RememberedStore(store));
   const tunnels = stack.use(
     new Tunnels({

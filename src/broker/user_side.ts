@@ -3,6 +3,7 @@ import { getRequestListener } from "@hono/node-server";
 import type { Logging } from "../platform/logging.ts";
 import { FlushQueue } from "../tunnel/flush_queue.ts";
 import type { Ca } from "./ca/ca.ts";
+import type { CertificateRate } from "./ca/certificate_rate.ts";
 import type { BrokerConfiguration } from "./config.ts";
 import { createEnrolmentApp } from "./enrol/app.ts";
 import { AppGates } from "./ingress/app_gates.ts";
@@ -35,6 +36,7 @@ export interface UserSideParts {
   config: BrokerConfiguration;
   store: Store;
   ca: Ca;
+  rate: CertificateRate;
   /** Where requests get lanes from. */
   registry: Registry;
   counters: DataPlaneCounters;
@@ -59,7 +61,7 @@ export interface UserSide extends AsyncDisposable {
 
 /** Composes routes, certificates, ingress and enrolment, and the TLS server in front of them. */
 export async function createUserSide(
-  { config, store, ca, registry, counters, logging, trustedProxies, brokerAddress }: UserSideParts,
+  { config, store, ca, rate, registry, counters, logging, trustedProxies, brokerAddress }: UserSideParts,
 ): Promise<UserSide> {
   await using stack = new AsyncDisposableStack();
   const { log } = logging;
@@ -77,6 +79,7 @@ export async function createUserSide(
   const enrolment = createEnrolmentApp({
     store,
     ca,
+    rate,
     brokerAddress,
     tunnelName: config.tunnelName,
     log,

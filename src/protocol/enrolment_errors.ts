@@ -17,6 +17,7 @@ export const ENROLMENT_REFUSAL_CODES = [
   "token_wrong_network",
   "connector_unknown",
   "key_taken",
+  "renewal_limited",
   "certificate_revoked",
   "certificate_unknown",
   "certificate_superseded",

@@ -16,6 +16,7 @@ import { after, before, test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { getRequestListener } from "@hono/node-server";
 import { type Ca, openCa } from "../../src/broker/ca/ca.ts";
+import { CertificateRate } from "../../src/broker/ca/certificate_rate.ts";
 import { createEnrolmentApp } from "../../src/broker/enrol/app.ts";
 import { createEnrolmentSecret } from "../../src/broker/enrol/secret.ts";
 import { DEFAULT_GROUP_ID } from "../../src/broker/model.ts";
@@ -67,6 +68,7 @@ async function serve(authority: Ca, contextOf = authority): Promise<{ server: Se
   const { key, cert } = contextOf.serverContext(ENROL_NAME);
   let address = "";
   const app = createEnrolmentApp({
+    rate: new CertificateRate(20),
     store,
     ca: authority,
     brokerAddress: () => address,
@@ -337,7 +339,14 @@ test("register: a broker that falls silent at any step ends at that step's deadl
 test("register: an answer that is lost is had again, with the same token and key", async (t) => {
   const { key, cert } = ca.serverContext(ENROL_NAME);
   let deaf = true;
-  const app = createEnrolmentApp({ store, ca, brokerAddress, tunnelName: TUNNEL_NAME, log: silentLog });
+  const app = createEnrolmentApp({
+    store,
+    ca,
+    rate: new CertificateRate(20),
+    brokerAddress,
+    tunnelName: TUNNEL_NAME,
+    log: silentLog,
+  });
   const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const flaky = createHttpsServer({ key, cert }, async (request, response) => {
     if (!deaf || request.method === "GET") return answer(request, response);
@@ -388,7 +397,14 @@ test("register: a state folder that is none, or open to others, is refused befor
 });
 
 test("enrolment endpoint: tells the time, and refuses what is too large, no JSON, incomplete or elsewhere", async () => {
-  const app = createEnrolmentApp({ store, ca, brokerAddress, tunnelName: TUNNEL_NAME, log: silentLog });
+  const app = createEnrolmentApp({
+    store,
+    ca,
+    rate: new CertificateRate(20),
+    brokerAddress,
+    tunnelName: TUNNEL_NAME,
+    log: silentLog,
+  });
   const hello = await (await app.request(ENROL_HELLO_PATH)).json() as { time: number };
   assert.ok(Math.abs(hello.time - Date.now()) < 60_000);
   const post = async (body: string) => {
@@ -410,6 +426,7 @@ test("enrolment endpoint: a source that tries secrets is slowed down, others are
   let address = "192.0.2.1";
   let now = Date.now();
   const app = createEnrolmentApp({
+    rate: new CertificateRate(20),
     store,
     ca,
     brokerAddress,

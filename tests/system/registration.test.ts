@@ -9,6 +9,7 @@ import { after, before, test, type TestContext } from "node:test";
 import { getRequestListener } from "@hono/node-server";
 import { publicKeyOf } from "../../src/broker/ca/authority.ts";
 import { openCa } from "../../src/broker/ca/ca.ts";
+import { CertificateRate } from "../../src/broker/ca/certificate_rate.ts";
 import { createEnrolmentApp } from "../../src/broker/enrol/app.ts";
 import { createEnrolmentSecret } from "../../src/broker/enrol/secret.ts";
 import { openStore } from "../../src/broker/store/sqlite.ts";
@@ -303,7 +304,8 @@ test("register: clocks that differ by more than 5 minutes are named before the t
       secretSha256: sha256,
     });
     let brokerAddress = "";
-    const parts = { store, ca, tunnelName, log: silentLog, clock: clockOf(offsetMs) };
+    const rate = new CertificateRate(20);
+    const parts = { store, ca, rate, tunnelName, log: silentLog, clock: clockOf(offsetMs) };
     const app = createEnrolmentApp({ ...parts, brokerAddress: () => brokerAddress });
     const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
     brokerAddress = await inPlaceOfBroker(t, ca.serverContext(enrolName), answer as never);

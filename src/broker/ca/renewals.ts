@@ -3,19 +3,17 @@ import type { Log } from "../../platform/log.ts";
 import { readCertificateRequest, type RequestedKey } from "../../platform/x509.ts";
 import type { Store } from "../store/port.ts";
 import type { Ca } from "./ca.ts";
+import type { CertificateRate } from "./certificate_rate.ts";
 import { RenewalRefusal } from "./errors.ts";
 
 /** What renewals need of the rest of the broker. */
 export interface RenewalParts {
   store: Pick<Store, "getConnector" | "connectorCertificate" | "setConnectorCertificate">;
   ca: Pick<Ca, "issueConnectorCertificate">;
-  /** New certificates that one connector may have in an hour. */
-  mostPerHour: number;
+  rate: CertificateRate;
   clock?: { now(): number };
   log: Log;
 }
-
-const HOUR_MS = 3_600_000;
 
 /**
  * Gives connectors that prove who they are by their tunnel a certificate for a new key. Of the request only the public
@@ -26,8 +24,6 @@ export class Renewals {
   readonly #clock: { now(): number };
   /** The last renewal of each connector that is under way: the next one waits for it. */
   readonly #running = new Map<string, Promise<unknown>>();
-  /** When each connector had its certificates of the last hour; as many entries as connectors that renewed in it. */
-  readonly #issued = new Map<string, number[]>();
 
   constructor(parts: RenewalParts) {
     this.#parts = parts;
@@ -52,7 +48,7 @@ export class Renewals {
   }
 
   async #renew(id: string, key: RequestedKey, vouchedBy: string | undefined): Promise<string> {
-    const { store, ca, log } = this.#parts;
+    const { store, ca, rate, log } = this.#parts;
     const { enabled } = await store.getConnector(id);
     if (!enabled) {
       throw new RenewalRefusal("connector_disabled", `Cannot renew: connector "${id}" is disabled`);
@@ -65,7 +61,13 @@ export class Renewals {
       // One of the future was issued when the clock was ahead.
       if (same && notBefore <= this.#clock.now() && this.#clock.now() < notAfter) return newest;
     }
-    this.#checkRate(id);
+    if (!rate.take(id)) {
+      throw new RenewalRefusal(
+        "renewal_limited",
+        `Cannot renew for connector "${id}": it had as many certificates within an hour as it may`,
+        { retryable: true },
+      );
+    }
     const issued = await ca.issueConnectorCertificate(id, key.publicKey);
     await store.setConnectorCertificate(id, issued, vouchedBy);
     const { serial, notAfter } = issued;
@@ -75,23 +77,5 @@ export class Renewals {
       notAfter: new Date(notAfter).toISOString(),
     });
     return issued.pem;
-  }
-
-  #checkRate(id: string): void {
-    const now = this.#clock.now();
-    for (const [one, times] of this.#issued) {
-      // Of the future: before the clock went back, which must not shut anybody out until it is there again.
-      const recent = times.filter((at) => at <= now && now - at < HOUR_MS);
-      if (recent.length === 0) this.#issued.delete(one);
-      else this.#issued.set(one, recent);
-    }
-    const recent = this.#issued.get(id) ?? [];
-    if (recent.length >= this.#parts.mostPerHour) {
-      const state = `it had ${recent.length} certificates within an hour`;
-      throw new RenewalRefusal("renewal_limited", `Cannot renew for connector "${id}": ${state}`, {
-        retryable: true,
-      });
-    }
-    this.#issued.set(id, [...recent, now]);
   }
 }

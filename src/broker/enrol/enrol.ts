@@ -2,6 +2,7 @@ import type { Log } from "../../platform/log.ts";
 import type { EnrolmentRequest, EnrolmentResponse } from "../../protocol/enrolment.ts";
 import type { ReenrolmentNonce, ReenrolmentRequest } from "../../protocol/reenrolment.ts";
 import type { Ca } from "../ca/ca.ts";
+import type { CertificateRate } from "../ca/certificate_rate.ts";
 import type { Store } from "../store/port.ts";
 import { Issuer, type IssuerParts, readRequestedKey } from "./issuer.ts";
 import { Nonces } from "./nonces.ts";
@@ -12,6 +13,7 @@ import { enrolmentSecretSha256 } from "./secret.ts";
 export interface EnrolmentParts {
   store: IssuerParts["store"] & ReenrolmentParts["store"] & Pick<Store, "enrolConnector">;
   ca: Pick<Ca, "issueConnectorCertificate" | "trustAnchors">;
+  rate: CertificateRate;
   /** `host:port` that connectors are to dial; a function where it is known only once the listener is bound. */
   brokerAddress: string | (() => string);
   tunnelName: string;

@@ -2,6 +2,7 @@ import { readCertificates, validity } from "../../platform/certificate.ts";
 import { readCertificateRequest, type RequestedKey } from "../../platform/x509.ts";
 import { X509Error } from "../../platform/x509_errors.ts";
 import type { Ca } from "../ca/ca.ts";
+import type { CertificateRate } from "../ca/certificate_rate.ts";
 import type { Store } from "../store/port.ts";
 import { EnrolmentRefusal } from "./errors.ts";
 
@@ -9,6 +10,7 @@ import { EnrolmentRefusal } from "./errors.ts";
 export interface IssuerParts {
   store: Pick<Store, "certificateForKey" | "setConnectorCertificate">;
   ca: Pick<Ca, "issueConnectorCertificate">;
+  rate: CertificateRate;
   clock: { now(): number };
 }
 
@@ -22,7 +24,10 @@ export class Issuer {
     this.#parts = parts;
   }
 
-  /** PEM, leaf first. `vouchedBy`: the certificate whose key asked. Throws `StoreError` (`certificate_revoked`), `CaError`. */
+  /**
+   * PEM, leaf first. `vouchedBy`: the certificate whose key asked; without it a token was used, which has limits of its own.
+   * Throws `EnrolmentRefusal` `renewal_limited`, `StoreError` (`certificate_revoked`), `CaError`.
+   */
   certificate(connectorId: string, key: RequestedKey, vouchedBy?: string): Promise<string> {
     const name = `${connectorId} ${key.sha256}`;
     const begun = this.#issuing.get(name);
@@ -33,13 +38,23 @@ export class Issuer {
   }
 
   async #make(id: string, key: RequestedKey, vouchedBy: string | undefined): Promise<string> {
-    const { store, ca, clock } = this.#parts;
+    const { store, ca, rate, clock } = this.#parts;
     const stored = await store.certificateForKey(id, key.sha256);
     if (stored !== null && validity(readCertificates(stored)[0]).notAfter > clock.now()) return stored;
+    if (!rate.take(id) && vouchedBy !== undefined) throw limited(id);
     const issued = await ca.issueConnectorCertificate(id, key.publicKey);
     await store.setConnectorCertificate(id, issued, vouchedBy);
     return issued.pem;
   }
+}
+
+function limited(id: string): EnrolmentRefusal {
+  return new EnrolmentRefusal(
+    "renewal_limited",
+    429,
+    `Cannot let connector "${id}" come back: it had as many certificates within an hour as it may`,
+    { retryAfter: 600 },
+  );
 }
 
 /** The key of a request, PEM. Throws `EnrolmentRefusal` `csr_invalid`. */

@@ -51,10 +51,11 @@ export async function reenrol(
     );
   }
   const pem = await issuer.certificate(id, await readRequestedKey(request.csr), serial);
-  log.info("Connector came back with an expired certificate", {
+  const hasExpired = certificate.notAfter <= clock.now();
+  log.info(`Connector came back with ${hasExpired ? "an expired" : "a good"} certificate`, {
     connector: id,
     serial,
-    expired: new Date(certificate.notAfter).toISOString(),
+    notAfter: new Date(certificate.notAfter).toISOString(),
   });
   return { connectorId: id, certificate: pem };
 }

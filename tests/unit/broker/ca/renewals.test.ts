@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { type Ca, openCa } from "../../../../src/broker/ca/ca.ts";
+import { CertificateRate } from "../../../../src/broker/ca/certificate_rate.ts";
 import { Renewals } from "../../../../src/broker/ca/renewals.ts";
 import type { Store } from "../../../../src/broker/store/port.ts";
 import { publicKeySha256, readCertificates } from "../../../../src/platform/certificate.ts";
@@ -49,7 +50,7 @@ const request = async (type: "p256" | "p384" | "rsa3072" = "p256", name = "evil 
 test("renewal: only the key of the request counts, of every kind; names and uses are the broker's", async (t) => {
   const ca = await authority(t);
   const { store, issued } = memory();
-  const renewals = new Renewals({ store, ca, mostPerHour: 20, log: silentLog });
+  const renewals = new Renewals({ store, ca, rate: new CertificateRate(20), log: silentLog });
   for (const type of ["p256", "p384", "rsa3072"] as const) {
     const csr = await request(type, "tunnel.test");
     const pem = await renewals.renew(ID, csr);
@@ -64,7 +65,7 @@ test("renewal: only the key of the request counts, of every kind; names and uses
 test("renewal: the same key again, at once or after the broker was started anew, gets the same certificate", async (t) => {
   const ca = await authority(t);
   const { store, issued } = memory();
-  const parts = { store, ca, mostPerHour: 20, log: silentLog };
+  const parts = { store, ca, rate: new CertificateRate(20), log: silentLog };
   const renewals = new Renewals(parts);
   const key = await generatePrivateKey("p256");
   const csr = await createCertificateRequest(key, "host");
@@ -78,7 +79,7 @@ test("renewal: the same key again, at once or after the broker was started anew,
 test("renewal: a certificate that could not be recorded is never answered", async (t) => {
   const ca = await authority(t);
   const { store, issued, fail } = memory();
-  const renewals = new Renewals({ store, ca, mostPerHour: 20, log: silentLog });
+  const renewals = new Renewals({ store, ca, rate: new CertificateRate(20), log: silentLog });
   const csr = await request();
   fail(true);
   await assert.rejects(renewals.renew(ID, csr), /disk full/);
@@ -91,7 +92,13 @@ test("renewal: bad requests, disabled connectors and too many certificates are r
   const ca = await authority(t);
   const { store, disable } = memory();
   let now = Date.now();
-  const renewals = new Renewals({ store, ca, mostPerHour: 3, clock: { now: () => now }, log: silentLog });
+  const renewals = new Renewals({
+    store,
+    ca,
+    rate: new CertificateRate(3, { now: () => now }),
+    clock: { now: () => now },
+    log: silentLog,
+  });
   const csr = await request();
   const body = csr.split("\n");
   for (const bad of ["", "garbage", "x".repeat(20_000), [body[0], body[1], ...body.slice(3)].join("\n")]) {
