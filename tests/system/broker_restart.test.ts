@@ -9,7 +9,7 @@ const USERS = 3;
 const WORKERS = 6;
 
 /** Asks again as soon as it is answered, several times at once, in one session until told to go; counts. */
-class SteadyUser {
+class SteadyUser implements Disposable {
   readonly #target: Http2Target;
   readonly #sessions = new Set<ClientHttp2Session>();
   #current: ClientHttp2Session | null = null;
@@ -28,12 +28,17 @@ class SteadyUser {
     await Promise.all(Array.from({ length: WORKERS }, async () => {
       while (!this.#stopped) await this.#once();
     }));
-    this.#current = null;
-    for (const session of this.#sessions) session.destroy();
   }
 
+  /** What has begun comes to its end. */
   stop(): void {
     this.#stopped = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopped = true;
+    this.#current = null;
+    for (const session of this.#sessions) session.destroy();
   }
 
   async #once(): Promise<void> {
@@ -53,17 +58,18 @@ class SteadyUser {
     const session = connect(`https://127.0.0.1:${port}`, { servername: host, ca });
     this.#sessions.add(session);
     session.on("error", (error) => this.failures.push(error.message));
-    this.told = new Promise((resolve) =>
-      session.once("goaway", () => {
-        this.#current = null;
-        resolve();
-      })
-    );
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.told = promise;
+    session.once("goaway", () => {
+      this.#current = null;
+      resolve();
+    });
     session.once("close", () => {
       this.#sessions.delete(session);
       if (this.#current !== session) return;
       this.failures.push("a session closed untold");
       this.#current = null;
+      resolve();
     });
     return this.#current = session;
   }
@@ -71,7 +77,8 @@ class SteadyUser {
 
 test("a broker that is restarted on inherited sockets loses no request of HTTP/2 users who never retry", async () => {
   await using stage = await FaultStage.start({ connectors: 1, ownSockets: true });
-  const users = Array.from({ length: USERS }, () => new SteadyUser(stage.http2));
+  using disposables = new DisposableStack();
+  const users = Array.from({ length: USERS }, () => disposables.use(new SteadyUser(stage.http2)));
   const runs = users.map((user) => user.run());
   for (let restart = 0; restart < 2; restart++) {
     const told = users.map((user) => user.told);
