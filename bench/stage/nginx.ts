@@ -19,15 +19,19 @@ export interface Nginx {
 export const SMALL_BYTES = 60;
 export const MIDDLE_BYTES = 10_000;
 export const LARGE_BYTES = 100_000_000;
+/** Instead of `/large` where many at once would take a quick run too long. */
+export const PART_BYTES = 25_000_000;
 
-/** The backend: `/small`, `/middle`, `/large`, and `/upload`, which reads all it is sent before it answers. */
+/** The backend: `/small`, `/middle`, `/large`, `/part`, and `/upload`, which reads all it is sent before it answers. */
 export async function startBackend(folder: string): Promise<Nginx> {
   const root = join(folder, "files");
   await mkdir(root, { recursive: true });
   await writeFile(join(root, "middle"), "m".repeat(MIDDLE_BYTES));
-  const large = await open(join(root, "large"), "w");
-  await large.truncate(LARGE_BYTES);
-  await large.close();
+  for (const [name, bytes] of [["large", LARGE_BYTES], ["part", PART_BYTES]] as const) {
+    const file = await open(join(root, name), "w");
+    await file.truncate(bytes);
+    await file.close();
+  }
   return start(folder, (port) => `
     root ${root};
     open_file_cache max=16;
