@@ -32,6 +32,7 @@ export interface ComebackOptions {
 export class Comeback {
   readonly #options: ComebackOptions;
   #running: Promise<void> | null = null;
+  #stopping = new AbortController();
 
   constructor(options: ComebackOptions) {
     this.#options = options;
@@ -43,13 +44,21 @@ export class Comeback {
   async ensure(signal: AbortSignal): Promise<void> {
     const { identity, now = Date.now } = this.#options;
     if (now() < identity().notAfter) return;
-    this.#running ??= this.#comeBack(signal).finally(() => this.#running = null);
+    this.#running ??= this.#comeBack(AbortSignal.any([signal, this.#stopping.signal]))
+      .finally(() => this.#running = null);
     await this.#running.catch((error: Error) => {
       if (!isGoodByBrokersClock(error, identity().notAfter)) throw error;
       this.#options.log.warn(
         "certificate has expired by this host's clock only, which is wrong: used all the same",
       );
     });
+  }
+
+  /** Gives up what is under way; once it has resolved nothing is written to the state folder any more, until `ensure` is called again. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#stopping = new AbortController();
+    await this.#running?.catch(() => {}); // Told to those who wait for it.
   }
 
   async #comeBack(signal: AbortSignal): Promise<void> {

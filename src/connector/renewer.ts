@@ -145,7 +145,8 @@ export class Renewer {
       const next = await renewIdentity({
         stateDir,
         identity: identity(),
-        ask: (csr) => lead.tunnel === null ? Promise.reject(noTunnel()) : lead.tunnel.renew(csr),
+        ask: (csr) =>
+          lead.tunnel === null ? Promise.reject(noTunnel()) : unlessAborted(signal, lead.tunnel.renew(csr)),
         prove: (candidate) =>
           new Promise((proven, refused) => {
             moving = lead.replace(targetOf(candidate), signal, () => {
@@ -215,6 +216,16 @@ export class Renewer {
     this.#plan();
     this.#dueAt = Math.min(this.#dueAt, this.#now());
   }
+}
+
+/** What is asked, or the reason of the signal if that comes first: the same key is asked with again. */
+function unlessAborted<T>(signal: AbortSignal, asked: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+    asked.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    if (signal.aborted) abort();
+  });
 }
 
 function noTunnel(): RenewalError {

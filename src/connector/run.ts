@@ -7,7 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { hostname, release, type } from "node:os";
-import { readCertificates } from "../platform/certificate.ts";
+import { certificateFingerprint, readCertificates } from "../platform/certificate.ts";
 import type { Environment } from "../platform/configuration.ts";
 import { createLogging } from "../platform/logging.ts";
 import type { LogLevel } from "../platform/log.ts";
@@ -35,7 +35,7 @@ import { backendProxy, brokerProxy } from "./outbound/broker_proxy.ts";
 import { Renewer, type RenewerOptions } from "./renewer.ts";
 import { Supervisor } from "./supervisor.ts";
 import { Tenancy } from "./tenancy.ts";
-import type { TunnelContext } from "./tunnel_context.ts";
+import type { TrustTeller, TunnelContext } from "./tunnel_context.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
 
 /** How the program was called. */
@@ -97,9 +97,10 @@ export async function runConnector(
         for (const { tunnel } of supervisors) tunnel?.announceSuccessor(successor);
         mayWrite = false;
         renewing.abort();
-        await Promise.all([renewal, trusting]);
+        await Promise.all([renewal, trusting, comeback.stop()]);
       },
-      resumed: () => {
+      resumed: async () => {
+        await reread();
         mayWrite = true;
         startRenewals();
       },
@@ -111,6 +112,11 @@ export async function runConnector(
     if (error.code !== "certificate_expired") throw error;
     return loadIdentity(config.stateDir, { allowExpired: true }); // It may come back.
   });
+  /** Another process may have had the folder, and another certificate for it. */
+  const reread = async (): Promise<void> => {
+    const kept = await loadIdentity(config.stateDir, { allowExpired: true }).catch(() => null);
+    if (kept !== null) identity = kept;
+  };
   const clientCertificates = new ClientCertificates(config.backendClientCertificates);
   clientCertificates.check();
   const allow = new AllowList(config.allow);
@@ -132,23 +138,27 @@ export async function runConnector(
   );
   let wanted = { latest: "", desired: "" };
   let trusting = Promise.resolve();
-  const takeTrust = async (fields: Fields): Promise<void> => {
+  const takeTrust = async (fields: Fields, tunnel: TrustTeller): Promise<void> => {
     const ca = checkTrust(parseTrustNotice(fields).ca, identity.ca, Date.now());
-    if (ca === null || !mayWrite) return; // The successor is told of them, too.
-    await saveTrust(config.stateDir, ca);
-    identity = { ...identity, ca };
-    renewer.look();
-    log.info("trust anchors of the broker have changed", { anchors: readCertificates(ca).length });
+    if (!mayWrite) return; // The successor is told of them, too.
+    if (ca !== null) {
+      await saveTrust(config.stateDir, ca);
+      identity = { ...identity, ca };
+      renewer.look();
+      log.info("trust anchors of the broker have changed", { anchors: readCertificates(ca).length });
+    }
+    // Only now: the broker believes that they outlive this process.
+    tunnel.tellTrust(readCertificates(identity.ca).map(certificateFingerprint));
   };
   stack.defer(() => trusting);
-  const notices: Record<string, (fields: Fields) => void> = {
+  const notices: Record<string, (fields: Fields, tunnel: TrustTeller) => void> = {
     "log.level": ({ level, session }) => {
       if (LEVELS.has(level)) logging.setLevel(level as LogLevel);
       if (typeof session === "boolean") logging.setSessionLog(session);
     },
     // One after the other: a later announcement must not be overwritten by an earlier one.
-    "trust": (fields) => {
-      trusting = trusting.then(() => takeTrust(fields)).catch((error: Error) =>
+    "trust": (fields, tunnel) => {
+      trusting = trusting.then(() => takeTrust(fields, tunnel)).catch((error: Error) =>
         log.warn("trust anchors not taken over", {
           error: error.message,
           code: (error as { code?: string }).code ?? "error",
@@ -177,7 +187,7 @@ export async function runConnector(
       os: `${type()} ${release()}`,
       instanceId,
     },
-    onNotice: (kind, fields) => notices[kind]?.(fields),
+    onNotice: (kind, fields, tunnel) => notices[kind]?.(fields, tunnel),
     onVersion: (answer) => {
       if (answer.desired !== "" && answer.desired !== VERSION && answer.desired !== wanted.desired) {
         log.warn("another version should run here", { running: VERSION, desired: answer.desired });
@@ -204,6 +214,7 @@ export async function runConnector(
       stepMs: DIAL_STEP_MS,
       drainMs: config.drainMs,
       target: async (signal) => {
+        if (supervisors.some(({ shutOut }) => shutOut !== null)) await reread();
         if (mayWrite) await comeback.ensure(signal);
         return targetOf(identity);
       },

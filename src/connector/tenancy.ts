@@ -18,7 +18,7 @@ export interface TenancyOptions {
   /** Another process asks for the folder: nothing may be written there any more until `resumed`. */
   yielding: (instanceId: string) => Promise<void>;
   /** That process has gone without serving: the folder is ours again. */
-  resumed: () => void;
+  resumed: () => void | Promise<void>;
   /** That process serves: what is in flight here may end. */
   replaced: () => void;
   log: Log;
@@ -113,7 +113,7 @@ export class Tenancy implements AsyncDisposable {
         this.#lock ??= lockState(stateDir);
         this.#state = "held";
         if (this.#status === null) await this.serve();
-        return this.#options.resumed();
+        return await this.#options.resumed();
       } catch (error) {
         if (tries === 0) log.warn("cannot take the state folder back yet", { error: String(error) });
         this.#state = this.#state === "held" ? "yielding" : this.#state;

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { startConnector } from "../../src/demo/processes.ts";
+import { registerConnector, startConnector } from "../../src/demo/processes.ts";
 import { statusSocketPath } from "../../src/connector/status/socket_path.ts";
 import { readStatus } from "../../src/connector/status/client.ts";
 import { askForTakeover } from "../../src/connector/status/takeover.ts";
@@ -34,6 +34,21 @@ test("a successor that goes away before it serves leaves all as it was", async (
   }
   await stage.takeOver(0);
   assert.equal((await fetch(stage.url)).status, 200);
+});
+
+test("whoever takes the state folder back goes on with the identity that it holds now", async () => {
+  await using stage = await FaultStage.start({ connectors: 2 });
+  const { id, process: { stateDir }, relay } = stage.connectors[1]!;
+  const path = statusSocketPath(stateDir);
+  const predecessor = await askForTakeover(path, "another");
+  relay.target = 0;
+  relay.cut();
+  const token = await stage.broker.admin.enrolmentToken({ connectorId: id });
+  // What it had is revoked with that, and its address is the relay's.
+  await registerConnector({ stateDir, token, runtime: "node", args: ["--force"] });
+  predecessor[Symbol.dispose]();
+  await answers(stateDir);
+  while ((await stage.tunnelsOf(1)).length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
 });
 
 test("without being asked to take over, a second process with the same state is refused", async () => {

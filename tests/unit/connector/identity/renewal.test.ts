@@ -1,81 +1,20 @@
 import assert from "node:assert/strict";
-import { createPublicKey } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { DialError } from "../../../../src/connector/errors.ts";
-import { type Identity, loadIdentity, saveIdentity } from "../../../../src/connector/identity/identity.ts";
+import { type Identity, loadIdentity } from "../../../../src/connector/identity/identity.ts";
 import { RENEWAL_STEPS, renewIdentity } from "../../../../src/connector/identity/renewal.ts";
 import { resumeRenewal } from "../../../../src/connector/identity/renewal_files.ts";
-import { prepareStateFolder } from "../../../../src/connector/identity/state_folder.ts";
-import { readCertificates, readPrivateKey } from "../../../../src/platform/certificate.ts";
-import { Secret } from "../../../../src/platform/secret.ts";
-import {
-  createCertificate,
-  generatePrivateKey,
-  type KeyType,
-  readCertificateRequest,
-} from "../../../../src/platform/x509.ts";
+import { readPrivateKey } from "../../../../src/platform/certificate.ts";
+import { readCertificateRequest } from "../../../../src/platform/x509.ts";
+import { type IdentityFolder, identityFolder, NOW } from "../../../support/identity_folder.ts";
 
-const NOW = Date.UTC(2030, 0, 1);
 const DAY_MS = 86_400_000;
 const FILES = ["broker.json", "ca.pem", "certificate.pem", "key.pem"];
 
-interface Stage {
-  state: string;
-  identity: Identity;
-  /** Signs for the key of a request. */
-  sign: (csr: string, connectorId?: string) => Promise<string>;
-}
-
-async function stage(t: TestContext, keyType: KeyType = "p256"): Promise<Stage> {
-  const parent = await mkdtemp(join(tmpdir(), "sallyport-renewal-"));
-  t.after(() => rm(parent, { recursive: true, force: true }));
-  const rootKey = await generatePrivateKey("p256");
-  const dates = { notBefore: new Date(NOW - DAY_MS), notAfter: new Date(NOW + 90 * DAY_MS) };
-  const ca = await createCertificate({
-    purpose: "root",
-    commonName: "root",
-    publicKey: createPublicKey(rootKey),
-    ...dates,
-    issuer: { privateKey: rootKey, certificate: null },
-  });
-  const issue = (publicKey: ReturnType<typeof createPublicKey>, connectorId: string, notAfter: number) =>
-    createCertificate({
-      purpose: "client",
-      commonName: connectorId,
-      uri: `sallyport:connector:${connectorId}`,
-      publicKey,
-      notBefore: dates.notBefore,
-      notAfter: new Date(notAfter),
-      issuer: { privateKey: rootKey, certificate: readCertificates(ca)[0] },
-    });
-  const key = await generatePrivateKey(keyType);
-  const notAfter = NOW + 10 * DAY_MS;
-  const identity: Identity = {
-    connectorId: "c0ffee",
-    address: { host: "broker.test", port: 443 },
-    tunnelName: "tunnel.test",
-    enrolName: "enrol.test",
-    ca,
-    certificate: await issue(createPublicKey(key), "c0ffee", notAfter),
-    key: new Secret(key),
-    notAfter,
-  };
-  const state = join(parent, "state");
-  await prepareStateFolder(state);
-  await saveIdentity(state, identity);
-  return {
-    state,
-    identity,
-    sign: async (csr, connectorId = "c0ffee") =>
-      await issue((await readCertificateRequest(csr)).publicKey, connectorId, NOW + 80 * DAY_MS),
-  };
-}
-
 const renew = (
-  { state, identity, sign }: Stage,
+  { state, identity, sign }: IdentityFolder,
   options: Partial<Parameters<typeof renewIdentity>[0]> = {},
 ) =>
   renewIdentity({
@@ -92,7 +31,7 @@ const renew = (
 
 test("renewal: steps come in order, and the new key is of the kind of the old one", async (t) => {
   for (const keyType of ["p256", "p384", "rsa3072"] as const) {
-    const on = await stage(t, keyType);
+    const on = await identityFolder(t, keyType);
     const steps: string[] = [];
     const next = await renew(on, { onStep: (step) => void steps.push(step) });
     assert.deepEqual(steps, RENEWAL_STEPS);
@@ -112,7 +51,7 @@ test("renewal: steps come in order, and the new key is of the kind of the old on
 
 test("renewal: one that fails at any step leaves a whole identity, and the next one asks with the same key", async (t) => {
   for (const step of RENEWAL_STEPS.slice(0, RENEWAL_STEPS.indexOf("switched") + 1)) {
-    const on = await stage(t);
+    const on = await identityFolder(t);
     const asked = new Set<string>();
     const ask = async (csr: string) => {
       asked.add((await readCertificateRequest(csr)).sha256);
@@ -138,7 +77,7 @@ test("renewal: one that fails at any step leaves a whole identity, and the next 
 });
 
 test("renewal: a certificate that the broker does not accept is forgotten, one that could not be tried is kept", async (t) => {
-  const on = await stage(t);
+  const on = await identityFolder(t);
   const lost = new DialError("broker_lost", "lost", { retryable: true });
   await assert.rejects(renew(on, { prove: () => Promise.reject(lost) }), { code: "broker_lost" });
   assert.ok((await readdir(on.state)).includes("renewal.pem"));
@@ -149,8 +88,8 @@ test("renewal: a certificate that the broker does not accept is forgotten, one t
 });
 
 test("renewal: an answer for another key, another connector or from another authority is refused", async (t) => {
-  const on = await stage(t);
-  const other = await stage(t);
+  const on = await identityFolder(t);
+  const other = await identityFolder(t);
   const answers: ((csr: string) => Promise<string>)[] = [
     () => Promise.resolve(on.identity.certificate),
     (csr) => on.sign(csr, "another"),
@@ -164,7 +103,7 @@ test("renewal: an answer for another key, another connector or from another auth
 });
 
 test("renewal: cut before its switch and started again after the old certificate has ended, the new one is used", async (t) => {
-  const on = await stage(t);
+  const on = await identityFolder(t);
   const prove = () => Promise.reject(new DialError("broker_lost", "lost", { retryable: true }));
   await assert.rejects(renew(on, { prove }));
   const later = NOW + 30 * DAY_MS;
