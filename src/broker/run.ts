@@ -24,6 +24,7 @@ import { mayCreateAuthority } from "./ca/may_create.ts";
 import { ClockWatch } from "./clock_watch.ts";
 import type { BrokerConfiguration } from "./config.ts";
 import { dataFolder } from "./data_folder.ts";
+import { checkDataFolderModes } from "./data_folder_modes.ts";
 import { lockDataFolder } from "./data_folder_lock.ts";
 import { drain } from "./drain.ts";
 import { followSettings } from "./follow_settings.ts";
@@ -66,6 +67,7 @@ export async function runBroker(
   const folder = dataFolder(config.dataDir);
   const inherited = inheritedSockets(env, process.pid);
   stack.use(await lockDataFolder(folder.root, inherited.size > 0));
+  await checkDataFolderModes(folder);
   await refuseUnfinishedRestore(folder);
   const counters = new DataPlaneCounters();
   const watch = new ClockWatch({ log });

@@ -1,4 +1,5 @@
 import { open, readFile, stat } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { X509Certificate } from "node:crypto";
 import { syncFolder } from "../../platform/atomic_file.ts";
@@ -17,8 +18,14 @@ import {
   renewIssuing,
 } from "../ca/roll_over.ts";
 import { isSealed, openKey } from "../ca/sealed_key.ts";
+import { dataFolder } from "../data_folder.ts";
 import { lockDataFolder } from "../data_folder_lock.ts";
+import { audited } from "../store/audited.ts";
+import { connectorsWithoutRoot, type UnawareConnector } from "../store/roots_not_learned.ts";
 import { CommandError } from "./errors.ts";
+
+/** Connectors that a message names. */
+const MOST_NAMED = 10;
 
 /** An authority's files, and what opens them. */
 export interface CaFiles {
@@ -53,8 +60,10 @@ export async function createCa(dataDir: string, keyFile: string, env: Environmen
   if (await folder.exists()) {
     throw new CaError("ca_exists", `Cannot make a certificate authority: "${folder.path}" is there`);
   }
-  await folder.prepare(Date.now(), () => Promise.resolve(true));
-  return await showCa({ folder, dataDir, key, env });
+  const files = { folder, dataDir, key, env };
+  const create = () => folder.prepare(Date.now(), () => Promise.resolve(true));
+  await withEntry(files, "ca.create", {}, create);
+  return await showCa(files);
 }
 
 /** Looks at an authority. */
@@ -77,27 +86,57 @@ export async function showCa({ folder }: CaFiles): Promise<ShownCa> {
 
 /** Replaces the issuing certificate. */
 export async function renewIssuingNow(files: CaFiles): Promise<ShownCa> {
-  return await change(files, (now) => renewIssuing(files.folder, now));
+  return await change(files, "ca.renew_issuing", {}, (now) => renewIssuing(files.folder, now));
 }
 
 /** Makes and announces the next root. */
 export async function beginRollOverNow(files: CaFiles): Promise<ShownCa> {
-  return await change(files, (now) => beginRollOver(files.folder, now));
+  return await change(files, "ca.roll_over", {}, (now) => beginRollOver(files.folder, now));
 }
 
-/** Lets the next root take over. */
-export async function finishRollOverNow(files: CaFiles): Promise<ShownCa> {
-  return await change(files, (now) => finishRollOver(files.folder, now));
+/**
+ * Lets the next root take over. Throws `ca_root_not_learned` while enabled connectors have not said that they keep it, unless
+ * `force` is given.
+ */
+export async function finishRollOverNow(files: CaFiles, force: boolean): Promise<ShownCa> {
+  const { next } = await files.folder.read(Date.now());
+  const root = next === null ? null : certificateFingerprint(next.root);
+  const unaware = root === null ? [] : await connectorsWithoutRoot(dataFolder(files.dataDir).store, root);
+  if (unaware.length > 0 && !force) throw rootNotLearned(unaware);
+  const details = { root, forced: force, connectorsLeftOut: unaware.length };
+  return await change(files, "ca.finish_roll_over", details, (now) => finishRollOver(files.folder, now));
+}
+
+function rootNotLearned(unaware: readonly UnawareConnector[]): CaError {
+  const named = unaware.slice(0, MOST_NAMED).map(({ id, machineName, lastSeenAt }) =>
+    `"${machineName}" (${id}, last seen ${lastSeenAt ?? "never"})`
+  );
+  if (unaware.length > MOST_NAMED) named.push(`${unaware.length - MOST_NAMED} more`);
+  return new CaError(
+    "ca_root_not_learned",
+    `Cannot finish the roll-over: ${unaware.length} enabled ${unaware.length === 1 ? "connector has" : "connectors have"} ` +
+      `not learned the next root and would have to register again: ${named.join(", ")}; wait until they have connected, ` +
+      "disable or delete those that are gone, or give --force",
+    { details: { count: unaware.length, connectors: unaware } },
+  );
 }
 
 /** Drops a root that is not in use. */
 export async function dropRootNow(files: CaFiles, fingerprint: string): Promise<ShownCa> {
-  return await change(files, (now) => dropRoot(files.folder, fingerprint, now));
+  return await change(
+    files,
+    "ca.drop_root",
+    { fingerprint },
+    (now) => dropRoot(files.folder, fingerprint, now),
+  );
 }
 
 /** Copies the root's key, as it lies there, to a new file (0600); on request removes it. Throws `backup_failed`. */
-export async function exportRootKey({ folder }: CaFiles, to: string, remove: boolean): Promise<void> {
-  await changing(folder, async () => {
+export async function exportRootKey(files: CaFiles, to: string, remove: boolean): Promise<void> {
+  const { folder } = files;
+  const details = { to: resolve(to), removed: remove };
+  await changing(folder, () => withEntry(files, "ca.export_root_key", details, copy));
+  async function copy(): Promise<void> {
     const { rootKey } = await folder.read(Date.now());
     if (rootKey === null) {
       throw new CaError("ca_root_key_offline", "Cannot export the root's key: it is not in the data folder");
@@ -113,7 +152,7 @@ export async function exportRootKey({ folder }: CaFiles, to: string, remove: boo
       throw new CommandError("backup_failed", `Cannot write "${to}": ${why}`, { cause });
     }
     if (remove) await folder.removeRootKey();
-  });
+  }
 }
 
 /** Takes an exported root key back. */
@@ -121,7 +160,12 @@ export async function importRootKeyFrom(files: CaFiles, from: string): Promise<S
   const text = await readFile(from, "utf8").catch((cause: Error) => {
     throw new CaError("ca_unreadable", `Cannot read "${from}": ${cause.message}`, { cause });
   });
-  return await change(files, (now) => importRootKey(files.folder, openKey(text, files.key, from), now));
+  return await change(
+    files,
+    "ca.import_root_key",
+    { from: resolve(from) },
+    (now) => importRootKey(files.folder, openKey(text, files.key, from), now),
+  );
 }
 
 /** Encrypts all keys with another key; a run that was cut short is finished by the next one. */
@@ -136,7 +180,9 @@ export async function rekey(files: CaFiles, keyFile: string): Promise<ShownCa> {
       if (!await stat(path).then(() => true, () => false)) continue;
       opened.push([name, openWithEither(await readFile(path, "utf8"), [key, nextKey], path)]);
     }
-    for (const [name, content] of opened) await next.write(name, content);
+    await withEntry(files, "ca.rekey", { keyFile: resolve(keyFile) }, async () => {
+      for (const [name, content] of opened) await next.write(name, content);
+    });
   });
   return await showCa({ ...files, folder: next });
 }
@@ -153,7 +199,33 @@ function openWithEither(text: string, [first, second]: (Secret | null)[], path: 
   }
 }
 
-async function change(files: CaFiles, work: (now: number) => Promise<void>): Promise<ShownCa> {
-  await changing(files.folder, () => work(Date.now()));
+async function change(
+  files: CaFiles,
+  action: string,
+  details: Readonly<Record<string, unknown>>,
+  work: (now: number) => Promise<void>,
+): Promise<ShownCa> {
+  await changing(files.folder, () => withEntry(files, action, details, () => work(Date.now())));
   return await showCa(files);
+}
+
+/** Makes a change with its entry in the audit log of the store beside the authority. */
+async function withEntry(
+  { dataDir }: CaFiles,
+  action: string,
+  details: Readonly<Record<string, unknown>>,
+  work: () => Promise<void>,
+): Promise<void> {
+  const actor = { kind: "system", id: "ca-command" } as const;
+  const entry = { actor, action, target: "ca", details: { ...details, user: userName() } };
+  await audited(dataFolder(dataDir).store, entry, work);
+}
+
+/** Who runs this program, as the system knows them: a number where they have no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? "unknown");
+  }
 }

@@ -26,6 +26,7 @@ export const STORE_CODES = [
   "store_newer",
   "store_in_use",
   "restore_unfinished",
+  "data_folder_permissions",
   "store_file_exists",
   "store_file_failed",
 ] as const;

@@ -1,6 +1,8 @@
+import { chmodSync, closeSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "./errors.ts";
 import { isLocked, toStoreError } from "./sqlite_error.ts";
+import { isErrno } from "./store_file.ts";
 
 /** `shared`: works with the store. `exclusive`: replaces its file. */
 export type LockKind = "shared" | "exclusive";
@@ -34,10 +36,29 @@ export function lockStore(path: string, kind: LockKind): Disposable {
 
 function openLockFile(path: string): DatabaseSync {
   try {
+    makePrivate(path);
     const database = new DatabaseSync(path);
     database.exec("PRAGMA busy_timeout = 100");
     return database;
   } catch (cause) {
     throw toStoreError(cause);
+  }
+}
+
+/** Who may read a file may lock it, and so keep us out. One that is there is not opened: closing it would drop our locks. */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+  } catch (error) {
+    if (isErrno(error, "EEXIST")) allowOwnerOnly(path);
+    // Else SQLite says it in the words that are known here.
+  }
+}
+
+function allowOwnerOnly(path: string): void {
+  try {
+    chmodSync(path, 0o600);
+  } catch {
+    // Of another owner: whether it can be used is seen at once.
   }
 }

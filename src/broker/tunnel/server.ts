@@ -31,7 +31,8 @@ export interface TunnelServerOptions {
 
 /** Memory that nghttp2 may use for one tunnel, in its unit of megabytes: lanes by the thousand need more than 10. */
 const SESSION_MEMORY_MB = 1024;
-const NO_TICKETS = constants.SSL_OP_NO_TICKET;
+/** A resumed session would skip the verification of a certificate that may have been revoked since. */
+const NO_RESUMPTION = { sessionTimeout: 1, secureOptions: constants.SSL_OP_NO_TICKET };
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const GREETING_MS = 30_000;
 
@@ -54,9 +55,7 @@ export function createTunnelServer(app: Hono<StreamEnv>, options: TunnelServerOp
     requestCert: true,
     rejectUnauthorized: true,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    // A resumed session would skip the verification of a certificate that may have been revoked since.
-    sessionTimeout: 1,
-    secureOptions: NO_TICKETS,
+    ...NO_RESUMPTION,
     maxSessionMemory: SESSION_MEMORY_MB,
     // An authenticated connector may close thousands of lanes at once; nghttp2 would end the session.
     streamResetBurst: 1_000_000,
@@ -89,7 +88,7 @@ export function createTunnelServer(app: Hono<StreamEnv>, options: TunnelServerOp
   return {
     server,
     setCredentials: (credentials) =>
-      server.setSecureContext({ ...credentials, minVersion: options.minVersion }),
+      server.setSecureContext({ ...credentials, minVersion: options.minVersion, ...NO_RESUMPTION }),
     close() {
       for (const session of sessions) session.destroy();
     },
