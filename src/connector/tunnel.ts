@@ -169,6 +169,11 @@ export class ConnectorTunnel implements LaneServerTunnel {
     if (this.#state === "ready") this.#control.notice("backend.health", { appId, up: isUp });
   }
 
+  /** Tells the broker which trust anchors are on disk now: SHA-256 fingerprints, in hexadecimal. */
+  tellTrust(roots: string[]): void {
+    if (this.#state !== "closed") this.#control.notice("trust.taken", { roots });
+  }
+
   backendFailed(appId: string, code: string): void {
     this.#context.health.failed(appId, code);
   }
@@ -288,7 +293,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
       );
     } else {
       if (type === "drain") this.#learnWindow(fields);
-      this.#context.onNotice(type, fields);
+      this.#context.onNotice(type, fields, this);
       if (type === "drain") this.#doubt("drain", typeof fields.graceMs === "number" ? fields.graceMs : 0);
     }
   }

@@ -7,6 +7,11 @@ import type { Backends } from "./backend/port.ts";
 import type { BackendHealth } from "./backend_health.ts";
 import type { KnownApps } from "./known_apps.ts";
 
+/** Where the broker is told which trust anchors are on disk: a tunnel. */
+export interface TrustTeller {
+  tellTrust(roots: string[]): void;
+}
+
 /** What all tunnels of this connector share. */
 export interface TunnelContext {
   backends: Backends;
@@ -21,6 +26,6 @@ export interface TunnelContext {
   versionPollIntervalMs: number;
   hello: Hello;
   /** The broker has something to say that is not this tunnel's own business. */
-  onNotice: (type: string, fields: Fields) => void;
+  onNotice: (type: string, fields: Fields, tunnel: TrustTeller) => void;
   onVersion: (answer: VersionAnswer) => void;
 }

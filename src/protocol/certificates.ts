@@ -1,4 +1,4 @@
-import { text } from "./fields.ts";
+import { refuse, text, texts } from "./fields.ts";
 import { MAX_CERTIFICATES_CHARACTERS, MAX_CSR_CHARACTERS } from "./limits.ts";
 
 /** Fields of the request `certificate.renew`. */
@@ -19,6 +19,15 @@ export interface TrustNotice {
   ca: string;
 }
 
+/** Fields of the notice `trust.taken`. */
+export interface TrustTakenNotice {
+  /** SHA-256 fingerprints of the trust anchors that are on the connector's disk now, in hexadecimal. */
+  roots: string[];
+}
+
+/** Most trust anchors that a connector keeps. */
+export const MAX_TRUST_ANCHORS = 16;
+
 /** Reads the fields of `certificate.renew`. Throws `ProtocolError`, as the others here. */
 export function parseRenewalRequest(value: Record<string, unknown>): RenewalRequest {
   return { csr: text(value, "csr", MAX_CSR_CHARACTERS) };
@@ -32,4 +41,13 @@ export function parseRenewalAnswer(value: Record<string, unknown>): RenewalAnswe
 /** Reads the fields of the notice `trust`. */
 export function parseTrustNotice(value: Record<string, unknown>): TrustNotice {
   return { ca: text(value, "ca", MAX_CERTIFICATES_CHARACTERS) };
+}
+
+/** Reads the fields of the notice `trust.taken`. */
+export function parseTrustTakenNotice(value: Record<string, unknown>): TrustTakenNotice {
+  const roots = texts(value, "roots");
+  if (roots.length > MAX_TRUST_ANCHORS || !roots.every((root) => /^[0-9a-f]{64}$/.test(root))) {
+    refuse("roots: not fingerprints of trust anchors");
+  }
+  return { roots };
 }

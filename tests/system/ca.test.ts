@@ -53,6 +53,46 @@ const ca = async (stage: TunnelStage, ...args: string[]) => {
   return outcome.json;
 };
 
+/** Finishes a roll-over as soon as the connector has said that it keeps the next root. */
+async function finishedRollOver(stage: TunnelStage) {
+  for (;;) {
+    const { code, stderr, json } = await brokerCli([
+      "ca",
+      "finish-roll-over",
+      "--data-dir",
+      stage.dataDir,
+      "--json",
+    ]);
+    if (code === 0) return json;
+    assert.equal(json?.error.code, "ca_root_not_learned", stderr);
+  }
+}
+
+test("a roll-over is not finished while a connector that is off has not learned the next root, unless forced", async (t) => {
+  const stage = await stageWith(t, "--ca-check-interval-ms", "200");
+  const { connectorId } = await loadIdentity(stage.stateDir);
+  await stage.connector.stop();
+  await ca(stage, "roll-over");
+  const finish = ["ca", "finish-roll-over", "--data-dir", stage.dataDir];
+  const refused = await brokerCli([...finish, "--json"]);
+  assert.equal(refused.json?.error.code, "ca_root_not_learned", refused.stderr);
+  assert.equal(refused.json.error.details.count, 1);
+  assert.equal(refused.json.error.details.connectors[0].id, connectorId);
+  assert.match((await brokerCli(finish)).stderr, new RegExp(connectorId));
+  assert.equal((await ca(stage, "show")).roots.at(-1).state, "next", "nothing has changed");
+
+  const from = stage.connectorLog.length;
+  await stage.startConnector();
+  await stage.logged("trust anchors of the broker have changed", from);
+  await finishedRollOver(stage);
+  await reconnected(stage);
+  await served(stage);
+
+  await stage.connector.stop();
+  await ca(stage, "roll-over");
+  await ca(stage, "finish-roll-over", "--force");
+});
+
 test("a root is rolled over under a connector that stays connected: it knows the next one before it is used", async (t) => {
   const stage = await stageWith(t, "--ca-check-interval-ms", "200", "--connector-certificate-ms", "600000");
   const before = (await ca(stage, "show")).roots;
@@ -66,7 +106,7 @@ test("a root is rolled over under a connector that stays connected: it knows the
   await served(stage);
 
   from = stage.connectorLog.length;
-  const { roots } = await ca(stage, "finish-roll-over");
+  const { roots } = await finishedRollOver(stage);
   const [now] = roots.filter(({ state }: { state: string }) => state === "in use");
   assert.notEqual(now.fingerprint, before[0].fingerprint);
   await reconnected(stage);

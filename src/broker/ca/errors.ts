@@ -11,6 +11,7 @@ export const CA_CODES = [
   "ca_busy",
   "ca_root_key_offline",
   "ca_roll_over_refused",
+  "ca_root_not_learned",
   "ca_sign_failed",
 ] as const;
 

@@ -112,11 +112,12 @@ function rootNotLearned(unaware: readonly UnawareConnector[]): CaError {
     `"${machineName}" (${id}, last seen ${lastSeenAt ?? "never"})`
   );
   if (unaware.length > MOST_NAMED) named.push(`${unaware.length - MOST_NAMED} more`);
+  const names = named.join(", ");
+  const who = unaware.length === 1 ? "1 enabled connector has" : `${unaware.length} enabled connectors have`;
   return new CaError(
     "ca_root_not_learned",
-    `Cannot finish the roll-over: ${unaware.length} enabled ${unaware.length === 1 ? "connector has" : "connectors have"} ` +
-      `not learned the next root and would have to register again: ${named.join(", ")}; wait until they have connected, ` +
-      "disable or delete those that are gone, or give --force",
+    `Cannot finish the roll-over: ${who} not learned the next root and would have to register again: ` +
+      `${names}; wait until they have connected, disable or delete those that are gone, or give --force`,
     { details: { count: unaware.length, connectors: unaware } },
   );
 }

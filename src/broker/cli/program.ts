@@ -85,6 +85,9 @@ function errorText(error: unknown, json: boolean): string {
   const known = error instanceof SallyportError;
   const code = known ? error.code : "internal_error";
   const message = error instanceof Error ? error.message : String(error);
-  if (json) return JSON.stringify({ error: { code, message } });
+  if (json) {
+    const details = known && Object.keys(error.details).length > 0 ? { details: error.details } : {};
+    return JSON.stringify({ error: { code, message, ...details } });
+  }
   return known || !(error instanceof Error) ? `Error: ${message} (${code})` : `${error.stack} (${code})`;
 }

@@ -91,6 +91,7 @@ export function connectorCalls(
           software_version: seen.softwareVersion ?? row.software_version,
           machine_name: seen.machineName ?? row.machine_name,
           os: seen.os ?? row.os,
+          ...(seen.trustedRoots === undefined ? {} : { trusted_roots: JSON.stringify(seen.trustedRoots) }),
         }).where("id", "=", id).execute();
         if (seen.certificateSerial === undefined) return;
         await db.updateTable("certificates").set({ used_at: seen.at })

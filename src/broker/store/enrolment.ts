@@ -100,6 +100,7 @@ export function enrolmentCalls(
             software_version: connector.softwareVersion,
             external_ip: connector.externalIp,
             public_key_sha256: connector.publicKeySha256,
+            trusted_roots: "[]", // Of its state folder of before.
             enrolment_token_id: token.id,
           };
           await db.updateTable("connectors").set(after).where("id", "=", connector_id).execute();
@@ -128,6 +129,7 @@ export function enrolmentCalls(
           enabled: 1,
           last_seen_at: null,
           absent_ms: 0,
+          trusted_roots: "[]",
           certificate_serial: "",
           certificate_not_after: 0,
           public_key_sha256: connector.publicKeySha256,

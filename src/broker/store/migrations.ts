@@ -91,4 +91,9 @@ export const MIGRATIONS: readonly Migration[] = [
     name: "how long connectors were away",
     statements: [`ALTER TABLE connectors ADD COLUMN absent_ms INTEGER NOT NULL DEFAULT 0`],
   },
+  {
+    id: 5,
+    name: "which roots connectors trust",
+    statements: [`ALTER TABLE connectors ADD COLUMN trusted_roots TEXT NOT NULL DEFAULT '[]'`],
+  },
 ];

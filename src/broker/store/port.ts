@@ -119,6 +119,8 @@ export interface Store {
       os?: string;
       /** The certificate that the tunnel was opened with. */
       certificateSerial?: string;
+      /** Fingerprints of the trust anchors on its disk, as it says. */
+      trustedRoots?: readonly string[];
     },
   ): Promise<void>;
 

@@ -61,6 +61,8 @@ export interface ConnectorTable extends RecordColumns {
   public_key_sha256: string;
   /** Milliseconds without a tunnel while a broker ran, since its last one. */
   absent_ms: number;
+  /** JSON array: fingerprints of the roots that it has said are on its disk. */
+  trusted_roots: string;
   /** Token it enrolled with; the token may be gone. */
   enrolment_token_id: string;
 }

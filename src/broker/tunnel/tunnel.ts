@@ -59,6 +59,8 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
   #hello: Hello | null = null;
   /** Revision that the connector last asked for, for display. */
   configRevision = 0;
+  /** Announcements of trust anchors that the connector has not answered. */
+  trustTold = 0;
 
   constructor(
     session: ServerHttp2Session,

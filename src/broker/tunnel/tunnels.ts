@@ -1,5 +1,5 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import { parseRenewalRequest } from "../../protocol/certificates.ts";
+import { parseRenewalRequest, parseTrustTakenNotice } from "../../protocol/certificates.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import {
   agreeOnRevision,
@@ -81,6 +81,7 @@ export class Tunnels implements Disposable {
       request: (type, fields, reply) => this.#request(session, tunnel, type, fields, reply),
       notice: (type, fields) => {
         if (type === "backend.health") return this.#backendHealth(tunnel, fields);
+        if (type === "trust.taken") return this.#trustTaken(tunnel, fields);
         if (type === "handover") return this.#instances.announced(tunnel, fields.instanceId);
         if (type !== "drain" || !tunnel.drain()) return;
         this.#instanceLeft(tunnel);
@@ -206,6 +207,7 @@ export class Tunnels implements Disposable {
   }
 
   #tellTrust(tunnel: BrokerTunnel): void {
+    tunnel.trustTold += 1;
     tunnel.control.notice("trust", { ca: this.#deps.identities.trustAnchors() });
   }
 
@@ -288,7 +290,14 @@ export class Tunnels implements Disposable {
     });
   }
 
-  #seen(tunnel: BrokerTunnel): void {
+  /** One answer to each announcement is written down; more would be work for nothing. */
+  #trustTaken(tunnel: BrokerTunnel, fields: Fields): void {
+    if (tunnel.trustTold === 0) return;
+    tunnel.trustTold -= 1;
+    this.#seen(tunnel, { trustedRoots: parseTrustTakenNotice(fields).roots });
+  }
+
+  #seen(tunnel: BrokerTunnel, more: { trustedRoots?: string[] } = {}): void {
     const { hello, peer, connectorId } = tunnel;
     const seen = {
       at: Date.now(),
@@ -299,6 +308,7 @@ export class Tunnels implements Disposable {
         machineName: hello.machineName,
         os: hello.os,
       }),
+      ...more,
     };
     this.#deps.store.noteConnectorSeen(connectorId, seen).catch((error: Error) => {
       // A deleted connector is expected here; anything else is worth a line, and no reason to end the tunnel.

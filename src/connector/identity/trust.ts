@@ -6,10 +6,9 @@ import {
   readCertificates,
   validity,
 } from "../../platform/certificate.ts";
+import { MAX_TRUST_ANCHORS } from "../../protocol/certificates.ts";
 import { RenewalError } from "./errors.ts";
 import { CA_FILE, writing } from "./state_folder.ts";
-
-const MOST_ANCHORS = 16;
 
 /**
  * The trust anchors that a broker announces, as PEM to keep; null when they are those in use. Throws `trust_refused`
@@ -25,7 +24,7 @@ export function checkTrust(announced: string, inUse: string, now: number): strin
   } catch (cause) {
     throw refuse("they are damaged", cause);
   }
-  if (roots.length > MOST_ANCHORS) throw refuse(`they are more than ${MOST_ANCHORS}`);
+  if (roots.length > MAX_TRUST_ANCHORS) throw refuse(`they are more than ${MAX_TRUST_ANCHORS}`);
   for (const root of roots) {
     if (!isIssuedBy(root, root)) throw refuse("one of them is not a root");
     const { notBefore, notAfter } = validity(root);

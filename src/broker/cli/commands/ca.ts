@@ -67,12 +67,12 @@ export function addCaCommands(program: Command, context: CliContext): void {
 
   add(ca, context, {
     usage: "finish-roll-over",
-    about: "let the next root take over now; connectors that have not learned it must register again",
+    about: "let the next root take over now; refused while enabled connectors have not learned it",
     example: "sallyport-broker ca finish-roll-over",
-  }, async (work, open) => {
+  }, async (work, open, _argument, { force = false }: Options & { force?: boolean }) => {
     const text = "The next root has taken over. Tokens made before this must be made again.";
-    return done(await work.finishRollOverNow(await open()), text);
-  });
+    return done(await work.finishRollOverNow(await open(), force), text);
+  }).option("--force", "also where connectors have not learned it: they must register again");
 
   add(
     ca,
