@@ -16,8 +16,8 @@ const CAP_MS = 60_000;
 
 /**
  * Registers a host that is not registered yet, as a golden image is when it first starts; does nothing on others. While
- * the network or the broker is not there, goes on trying. Throws `state_not_registered` where `token` gives none, and
- * what `register` throws where trying again cannot help.
+ * the network or the broker is not there, goes on trying. Resolves to false where the signal ended that. Throws
+ * `state_not_registered` where `token` gives none, and what `register` throws where trying again cannot help.
  */
 export async function ensureRegistered(
   config: ConnectorConfiguration,
@@ -27,10 +27,14 @@ export async function ensureRegistered(
     signal: AbortSignal;
     proxyFor?: ProxyFor;
   },
-): Promise<void> {
+): Promise<boolean> {
   const { stateDir, machineName, caFingerprint, keyType } = config;
-  if (await isRegistered(stateDir)) return;
-  const secret = await token();
+  if (await isRegistered(stateDir)) return true;
+  const secret = await token().catch((error) => {
+    if (signal.aborted) return undefined;
+    throw error;
+  });
+  if (secret === undefined) return false;
   if (secret === null) {
     throw new StateError(
       "state_not_registered",
@@ -55,12 +59,14 @@ export async function ensureRegistered(
         ...(caFingerprint === "" ? {} : { caFingerprint }),
       });
       log.info("registered this host", { connector: connectorId });
-      return;
+      return true;
     } catch (error) {
-      if (signal.aborted || !(error instanceof RegistrationError) || !error.retryable) throw error;
+      if (signal.aborted) return false;
+      if (!(error instanceof RegistrationError) || !error.retryable) throw error;
       log.warn("not registered yet", { code: error.code, error: error.message });
       const waitMs = Math.max(FIRST_MS, backoffMs(attempt, { firstMs: FIRST_MS * 2, capMs: CAP_MS }));
-      await delay(waitMs, undefined, { signal });
+      await delay(waitMs, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return false;
     }
   }
 }

@@ -83,7 +83,11 @@ export async function runConnector(
   const targetOf = ({ address, tunnelName, ca, certificate, key }: Identity): DialTarget => (
     { address, tunnelName, ca, certificate, key: key.reveal(), proxyFor }
   );
-  await ensureRegistered(config, { token, log, signal, proxyFor });
+  // A slip in the configuration is to show before a use of the token is spent.
+  const clientCertificates = new ClientCertificates(config.backendClientCertificates);
+  clientCertificates.check();
+  const allow = new AllowList(config.allow);
+  if (!await ensureRegistered(config, { token, log, signal, proxyFor })) return;
   const instanceId = randomUUID();
   /** False while another process has the state folder. */
   let mayWrite = true;
@@ -117,9 +121,6 @@ export async function runConnector(
     const kept = await loadIdentity(config.stateDir, { allowExpired: true }).catch(() => null);
     if (kept !== null) identity = kept;
   };
-  const clientCertificates = new ClientCertificates(config.backendClientCertificates);
-  clientCertificates.check();
-  const allow = new AllowList(config.allow);
   const { lookup } = systemResolver();
   const backends = createBackends({ allow, clientCertificates, log, proxyFor: proxyForBackends, lookup });
   stack.defer(() => backends.close());

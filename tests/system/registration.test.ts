@@ -221,6 +221,41 @@ test("run: a golden image whose token is refused ends with the reason", async ()
   assert.deepEqual([outcome.code, outcome.error], [1, "token_wrong_network"]);
 });
 
+test("run: a slip in the configuration ends with 2 before the token is used", async () => {
+  const token = await newToken({ description: "slip" });
+  const config = join(folder, "slip.yaml");
+  const slips = [
+    ["allow_list_invalid", 'allow: ["10.0.0.0/99"]'],
+    [
+      "backend_misconfigured",
+      "backendClientCertificates: { own: { certificate: /none.pem, key: /none.pem } }",
+    ],
+  ] as const;
+  for (const [code, line] of slips) {
+    await writeFile(config, `${line}\n`);
+    const state = newState();
+    const outcome = await connectorCli(["run", "--state-dir", state, "--config", config, "--json"], {
+      env: { SALLYPORT_TOKEN: token },
+    });
+    assert.deepEqual([outcome.code, outcome.error], [2, code], outcome.stderr);
+    assert.equal(await exists(state), false);
+  }
+  assert.equal(await uses("slip"), 0);
+});
+
+test("run: stopped while it waits for its broker to register, it ends with 0 and no error", async () => {
+  const token = parseEnrolmentToken(await newToken());
+  const outcome = await connectorCli(["run", "--state-dir", newState(), "--json"], {
+    env: { SALLYPORT_TOKEN: encodeEnrolmentToken({ ...token, brokerAddress: "127.0.0.1:1" }) },
+    onStart: (child) => {
+      for (const stream of [child.stdout!, child.stderr!]) {
+        stream.on("data", (text) => String(text).includes("not registered yet") && child.kill("SIGTERM"));
+      }
+    },
+  });
+  assert.deepEqual([outcome.code, outcome.error], [0, undefined], outcome.stderr);
+});
+
 /** A TLS server in the broker's place. */
 async function inPlaceOfBroker(
   t: TestContext,

@@ -51,6 +51,8 @@ const USAGE_CODES: ReadonlySet<unknown> = new Set([
   "token_malformed",
   "state_not_registered",
   "fips_unproven",
+  "allow_list_invalid",
+  "backend_misconfigured",
   "proxy_misconfigured",
   "proxy_credentials_unreadable",
   "proxy_ca_unreadable",

@@ -81,7 +81,7 @@ export function addRegisterCommand(
       const answers = readAnswers(flags, env);
       const { stateDir: folder, machineName, caFingerprint, force, keyType, stepTimeoutMs } = answers;
       if (answers.fips) await (await import("../fips.ts")).proveFips();
-      const token = await readToken({ ...tokenSource(flags, env, answers), stdin });
+      const token = await readToken({ ...tokenSource(flags, env, answers), stdin, signal });
       const { register } = await import("../identity/register.ts");
       const identity = await register({
         stateDir: folder,

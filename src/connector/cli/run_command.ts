@@ -39,7 +39,7 @@ export function addRunCommand(program: Command, { env, stdin, signal }: CliConte
         const token = () =>
           tokenFile === "" && variable === undefined
             ? Promise.resolve(null)
-            : readToken({ file: tokenFile || undefined, variable, stdin });
+            : readToken({ file: tokenFile || undefined, variable, stdin, signal });
         await runConnector(configuration, { json, signal, token, takeOver, env });
       },
     );

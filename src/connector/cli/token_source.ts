@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
-import type { Readable } from "node:stream";
+import { addAbortSignal, type Readable } from "node:stream";
 import { Secret } from "../../platform/secret.ts";
+import { RegistrationError } from "../identity/errors.ts";
 import { UsageError } from "./errors.ts";
 
 /** More bytes than any token has, with room for white space. */
@@ -13,14 +14,16 @@ export interface TokenSources {
   /** `SALLYPORT_TOKEN`. */
   variable: string | undefined;
   stdin: Readable;
+  /** Ends the wait for standard input. */
+  signal: AbortSignal;
 }
 
 /**
  * Reads the enrolment token; never from an argument, which every user of the host could see in the list of processes.
- * Throws `token_missing`, `token_unreadable`.
+ * Throws `token_missing`, `token_unreadable`, and `registration_aborted` when the signal came first.
  */
-export async function readToken({ file, variable, stdin }: TokenSources): Promise<Secret> {
-  const text = file === undefined ? variable : await readSource(file, stdin);
+export async function readToken({ file, variable, stdin, signal }: TokenSources): Promise<Secret> {
+  const text = file === undefined ? variable : await readSource(file, stdin, signal);
   if (text === undefined) {
     throw new UsageError(
       "token_missing",
@@ -31,10 +34,15 @@ export async function readToken({ file, variable, stdin }: TokenSources): Promis
   return new Secret(text);
 }
 
-async function readSource(file: string, stdin: Readable): Promise<string> {
+async function readSource(file: string, stdin: Readable, signal: AbortSignal): Promise<string> {
   try {
-    return file === "-" ? await readStream(stdin) : await readFile(file, "utf8");
+    return file === "-"
+      ? await readStream(addAbortSignal(signal, stdin))
+      : await readFile(file, { encoding: "utf8", signal });
   } catch (cause) {
+    if (signal.aborted) {
+      throw new RegistrationError("registration_aborted", `Reading the token from "${file}" was given up`);
+    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new UsageError("token_unreadable", `Cannot read the token from "${file}": ${reason}`, { cause });
   }
