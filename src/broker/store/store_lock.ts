@@ -1,4 +1,5 @@
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, openSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "./errors.ts";
 import { isLocked, toStoreError } from "./sqlite_error.ts";
@@ -49,6 +50,7 @@ function openLockFile(path: string): DatabaseSync {
 function makePrivate(path: string): void {
   try {
     closeSync(openSync(path, "wx", 0o600));
+    leaveToOwner(path);
   } catch (error) {
     if (isErrno(error, "EEXIST")) allowOwnerOnly(path);
     // Else SQLite says it in the words that are known here.
@@ -61,4 +63,11 @@ function allowOwnerOnly(path: string): void {
   } catch {
     // Of another owner: whether it can be used is seen at once.
   }
+}
+
+/** A command that root runs must not shut out the broker that the folder belongs to. */
+function leaveToOwner(path: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dirname(path));
+  chownSync(path, uid, gid);
 }

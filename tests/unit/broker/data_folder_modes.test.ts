@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { dataFolder } from "../../../src/broker/data_folder.ts";
@@ -61,3 +61,13 @@ test(
     assert.throws(() => lockStore(join(root, "store"), "exclusive"), { code: "store_in_use" });
   },
 );
+
+test("locks: one that root makes is the folder's owner's", {
+  skip: process.getuid?.() !== 0 && "only root can give files away",
+}, (t) => {
+  const root = temporaryFolder(t);
+  chownSync(root, 12_345, 12_346);
+  using _lock = lockStore(join(root, "store"), "shared");
+  const { uid, gid } = statSync(join(root, "store.lock"));
+  assert.deepEqual([uid, gid], [12_345, 12_346]);
+});
