@@ -7,6 +7,8 @@ const FIRST_MS = 250;
 const CAP_REFUSED_CONNECTION_MS = 500;
 const CAP_LONG_REFUSED_MS = 1_000;
 const QUICK_ATTEMPTS = 120;
+/** The same where there are many: a broker lets them in a few at a time, so nothing is won by staying away for longer. */
+const CAP_CROWD_MS = 2_000;
 const CAP_UNRESOLVABLE_MS = 2_000;
 const CAP_MS = 20_000;
 const CAP_REFUSED_MS = 60_000;
@@ -46,7 +48,7 @@ export class RedialWaits {
     if (!(error instanceof DialError)) return CAP_MS;
     if (error.code === "broker_unreachable") {
       const capMs = this.#attempts < QUICK_ATTEMPTS ? CAP_REFUSED_CONNECTION_MS : CAP_LONG_REFUSED_MS;
-      return Math.max(capMs, this.#windowMs);
+      return Math.max(capMs, Math.min(this.#windowMs, CAP_CROWD_MS));
     }
     if (error.code === "broker_unresolvable") return CAP_UNRESOLVABLE_MS;
     return error.code === "tunnel_refused" && !error.retryable ? CAP_REFUSED_MS : CAP_MS;

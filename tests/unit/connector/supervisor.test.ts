@@ -7,7 +7,7 @@ import { DialError } from "../../../src/connector/errors.ts";
 import { KnownApps } from "../../../src/connector/known_apps.ts";
 import { Supervisor } from "../../../src/connector/supervisor.ts";
 import type { TunnelContext } from "../../../src/connector/tunnel_context.ts";
-import { silentLog } from "../../../src/platform/log.ts";
+import { type Log, silentLog } from "../../../src/platform/log.ts";
 import { PROTOCOL_REVISION } from "../../../src/protocol/messages.ts";
 import { ControlChannel, type Fields } from "../../../src/tunnel/control_channel.ts";
 import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
@@ -62,7 +62,7 @@ function goodTunnel(
 type Step = Error | { lastsMs: number; welcome?: Fields; notice?: readonly [string, Fields] };
 
 /** Runs a supervisor through these dials with the largest jitter; gives the waits after each. */
-async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
+async function waitsAfter(t: TestContext, steps: Step[], log = silentLog): Promise<number[]> {
   t.mock.method(Math, "random", () => 1);
   const controller = new AbortController();
   const waits: number[] = [];
@@ -84,7 +84,7 @@ async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
   const supervisor = new Supervisor({
     target: () => ({}) as never,
     context: context as TunnelContext,
-    log: silentLog,
+    log,
     stepMs: 1_000,
     now: () => time,
     dial: () => {
@@ -103,6 +103,7 @@ async function waitsAfter(t: TestContext, steps: Step[]): Promise<number[]> {
       }),
     wait: (ms) => {
       waits.push(ms);
+      time += ms;
       if (at === steps.length) controller.abort();
       return Promise.resolve();
     },
@@ -123,6 +124,13 @@ test("the first dial after a loss is spread over the window that the broker told
   assert.deepEqual(
     await waitsAfter(t, [good(), unreachable(), good(3_000), unreachable(), unreachable()]),
     [250, 500, 3_000, 500, 1_000],
+  );
+  assert.deepEqual(
+    (await waitsAfter(t, [good(9_000), ...Array.from({ length: 5 }, unreachable)])).slice(-2),
+    [
+      2_000,
+      2_000,
+    ],
   );
   assert.deepEqual(await waitsAfter(t, [good(1e9), good(0), good("x"), good(-1)]), [15_000, 250, 250, 250]);
 });
@@ -157,6 +165,18 @@ test("shut out by the broker, it waits 5 minutes, give or take a fifth, from the
   const shutOut = () => new DialError("tunnel_refused", "", { details: { reason: "connector_disabled" } });
   const waits = await waitsAfter(t, [shutOut(), shutOut(), shutOut()]);
   assert.deepEqual(waits.map(Math.round), [360_000, 360_000, 360_000]);
+});
+
+test("a broker that it does not trust is dialled at the usual pace, and is in the log once in five minutes", async (t) => {
+  const lines: [string, unknown][] = [];
+  const write = (text: string, fields?: Readonly<Record<string, unknown>>) =>
+    void lines.push([text, fields?.code]);
+  const log: Log = { ...silentLog, warn: write, error: write };
+  const untrusted = () => new DialError("broker_untrusted", "", { details: { reason: "X" } });
+  const waits = await waitsAfter(t, Array.from({ length: 25 }, untrusted), log);
+  assert.equal(waits.at(-1), 20_000);
+  const once = [["no tunnel", "broker_untrusted"], ["does not trust the broker", "broker_untrusted"]];
+  assert.deepEqual(lines, [...once, ...once]);
 });
 
 test("an error that is none of dialling is waited for, too", async (t) => {
