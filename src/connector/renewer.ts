@@ -24,8 +24,8 @@ export interface RenewerOptions {
 
 /** What `status` shows of renewals. */
 export interface RenewalFacts {
-  /** When the next attempt is due, milliseconds since the epoch. */
-  renewalDueAt: number;
+  /** When the next attempt is due, ISO 8601. */
+  renewalDueAt: string;
   /** Attempts that failed since the last success. */
   renewalFailures: number;
   /** Why the last of them failed. */
@@ -63,7 +63,7 @@ export class Renewer {
   get facts(): RenewalFacts {
     this.#plan();
     return {
-      renewalDueAt: Math.round(this.#dueAt),
+      renewalDueAt: new Date(this.#dueAt).toISOString(),
       renewalFailures: this.#failures,
       renewalError: this.#lastError?.message ?? null,
     };

@@ -6,7 +6,7 @@ import { MIN_RECONNECT_WINDOW_MS } from "../protocol/reconnect_window.ts";
 import { DialError } from "./errors.ts";
 import { LeavingTunnels } from "./leaving_tunnels.ts";
 import { RedialWaits } from "./redial_waits.ts";
-import { type ShutOut, shutOutBy } from "./shut_out.ts";
+import { mayPass, type ShutOut, shutOutBy } from "./shut_out.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
 import { ConnectorTunnel } from "./tunnel.ts";
 import type { TunnelContext } from "./tunnel_context.ts";
@@ -32,7 +32,7 @@ export interface SupervisorOptions {
 
 const FIRST_MS = 250;
 const CAP_BESIDE_MS = 2_000;
-/** While only a person can change the refusal. */
+/** While only a person can change the refusal; one that is dialled against more often is in the log so often. */
 const SHUT_OUT_MS = 300_000;
 const SHUT_OUT_JITTER = 0.2;
 /** Dials beside a tunnel that is in doubt. */
@@ -49,6 +49,8 @@ export class Supervisor {
   #tunnel: ConnectorTunnel | null = null;
   #lastError: Error | null = null;
   #shutOut: ShutOut | null = null;
+  /** The shut-out that the log has, and when it was written there. */
+  #told: { code: string; at: number } | null = null;
   readonly #waits = new RedialWaits();
   /** What the tunnel was dialled with. */
   #target: DialTarget | null = null;
@@ -187,13 +189,10 @@ export class Supervisor {
       if (signal.aborted) break;
       this.#state = "waiting";
       this.#shutOut = shutOutBy(this.#lastError);
-      const waitMs = this.#shutOut === null ? this.#waits.next() : jittered(SHUT_OUT_MS, SHUT_OUT_JITTER);
-      if (this.#shutOut !== null) {
-        this.#options.log.error("shut out by the broker", {
-          ...this.#shutOut,
-          nextTryInS: Math.round(waitMs / 1_000),
-        });
-      }
+      const waitMs = this.#shutOut === null || mayPass(this.#shutOut)
+        ? this.#waits.next()
+        : jittered(SHUT_OUT_MS, SHUT_OUT_JITTER);
+      if (this.#shutOut !== null) this.#tell(this.#shutOut, waitMs);
       await (this.#options.wait ?? pause)(waitMs, signal);
     }
     signal.removeEventListener("abort", stop);
@@ -201,10 +200,23 @@ export class Supervisor {
     this.#state = "stopped";
   }
 
+  #tell(shutOut: ShutOut, waitMs: number): void {
+    if (this.#isTold(shutOut)) return;
+    this.#told = { code: shutOut.code, at: (this.#options.now ?? monotonic)() };
+    const text = mayPass(shutOut) ? "does not trust the broker" : "shut out by the broker";
+    this.#options.log.error(text, { ...shutOut, nextTryInS: Math.round(waitMs / 1_000) });
+  }
+
+  /** True where the log has it already: it is met every few seconds, and says nothing new. */
+  #isTold(shutOut: ShutOut | null): boolean {
+    const now = this.#options.now ?? monotonic;
+    return shutOut !== null && mayPass(shutOut) && this.#told?.code === shutOut.code &&
+      now() - this.#told.at < SHUT_OUT_MS;
+  }
+
   /** One tunnel from dial to end. */
   async #once(signal: AbortSignal): Promise<void> {
-    const { context, log, stepMs, target, onReady, dial = dialTunnel, now = () => performance.now() } = this
-      .#options;
+    const { context, log, stepMs, target, onReady, dial = dialTunnel, now = monotonic } = this.#options;
     this.#state = "dialling";
     let tunnel: ConnectorTunnel | null = null;
     const stop = () => tunnel?.stop(this.#options.drainMs ?? 0);
@@ -221,6 +233,7 @@ export class Supervisor {
       this.#state = "connected";
       this.#lastError = null;
       this.#shutOut = null;
+      this.#told = null;
       log.info("tunnel ready", {
         connector: welcome.connectorId,
         node: welcome.nodeId,
@@ -244,7 +257,9 @@ export class Supervisor {
       tunnel?.close(error as Error);
       this.#waits.failed(error as Error);
       this.#lastError = error as Error;
-      if (!signal.aborted) log.warn("no tunnel", failureFields(error as Error));
+      if (!signal.aborted && !this.#isTold(shutOutBy(this.#lastError))) {
+        log.warn("no tunnel", failureFields(error as Error));
+      }
     } finally {
       signal.removeEventListener("abort", stop);
       this.#tunnel = null;
@@ -264,6 +279,10 @@ export class Supervisor {
       follow(watched);
     }
   }
+}
+
+function monotonic(): number {
+  return performance.now();
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

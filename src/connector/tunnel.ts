@@ -109,10 +109,10 @@ export class ConnectorTunnel implements LaneServerTunnel {
     return this.#reconnectWindowMs;
   }
 
-  /** For `status`: numbers of now. */
-  get facts(): Record<string, number> {
+  /** For `status`: since when (ISO 8601), and numbers of now. */
+  get facts(): Record<string, number | string> {
     return {
-      connectedAt: this.connectedAt,
+      connectedAt: new Date(this.connectedAt).toISOString(),
       lanesIdle: this.#supply.idle,
       lanesBusy: this.#supply.busy,
       exchanges: this.#exchanges,

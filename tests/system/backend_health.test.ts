@@ -40,6 +40,10 @@ test("a backend that refuses is out of reach, in the API and in status, until it
   await stage.until("out of reach", (facts) => (facts as unknown as Health).appsOutOfReach.includes(id));
   const status = await readStatus(statusSocketPath(stage.stateDir));
   assert.deepEqual(status.appsOutOfReach, [{ app: id, reason: "backend_refused" }]);
+  const [tunnel] = status.tunnels as { connectedAt: unknown }[];
+  for (const moment of [status.certificateNotAfter, status.renewalDueAt, tunnel!.connectedAt]) {
+    assert.equal(moment, new Date(moment as string).toISOString());
+  }
   // Its connector says so again on each tunnel.
   const { connectedAt } = (await stage.facts()).tunnels[0]!;
   stage.relay.cut();

@@ -37,8 +37,8 @@ function describe(error: unknown): { code: string; message: string; details: unk
 }
 
 /**
- * Writes a nested value as aligned lines, `name  value`, nested names joined with a dot; moments (`...At`, milliseconds) as
- * dates, fractions to a tenth.
+ * Writes a nested value as aligned lines, `name  value`, nested names joined with a dot; fractions to a
+ * tenth.
  */
 export function formatTable(value: Readonly<Record<string, unknown>>): string {
   const rows = [...flatten("", value)];
@@ -48,7 +48,7 @@ export function formatTable(value: Readonly<Record<string, unknown>>): string {
 
 function* flatten(prefix: string, value: unknown): Generator<[string, string]> {
   if (typeof value !== "object" || value === null) {
-    yield [prefix, inWords(prefix, value)];
+    yield [prefix, inWords(value)];
     return;
   }
   const entries = Object.entries(value);
@@ -56,9 +56,8 @@ function* flatten(prefix: string, value: unknown): Generator<[string, string]> {
   for (const [name, member] of entries) yield* flatten(prefix === "" ? name : `${prefix}.${name}`, member);
 }
 
-function inWords(name: string, value: unknown): string {
+function inWords(value: unknown): string {
   if (value === null || value === undefined || value === "") return "-";
   if (typeof value !== "number" || value === 0) return String(value);
-  if (/At$/.test(name)) return new Date(value).toISOString();
   return String(Math.round(value * 10) / 10);
 }
