@@ -33,6 +33,7 @@ import { parseCidrList } from "./listener/address.ts";
 import { liveConnectors } from "./live_connectors.ts";
 import { DataPlaneCounters } from "./metrics/counters.ts";
 import { createMetrics } from "./metrics/prometheus.ts";
+import { missingForUsers } from "./missing_for_users.ts";
 import { connectorAddress, createPorts, listen, type Listening } from "./ports.ts";
 import { Registry } from "./registry/registry.ts";
 import type { Store } from "./store/port.ts";
@@ -158,6 +159,12 @@ export async function runBroker(
         },
       },
       clock: Date,
+      missingForUsers: (externalUrl) =>
+        missingForUsers(externalUrl, {
+          config,
+          publicPort: listeners.public?.port,
+          hasCertificate: users.hasCertificate,
+        }),
       log,
     }),
     parseListenAddress(config.adminListen)!,

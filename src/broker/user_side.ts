@@ -54,6 +54,8 @@ export interface UserSide extends AsyncDisposable {
   /** What a port without TLS serves. */
   readonly plain: Required<Pick<PlainOptions, "handlers" | "limits" | "connections">>;
   readonly gates: AppGates;
+  /** Whether there is a certificate for users of a host. */
+  readonly hasCertificate: (host: string) => boolean;
   readonly connections: ConnectionLimit;
   /** Told why a connection was ended, where it was neither the user's wish nor ours. */
   readonly onEnded: (cause: EndCause) => void;
@@ -69,7 +71,8 @@ export async function createUserSide(
     await createCertificates({ files: config.certificates, minVersion: config.tlsMinVersion, log }),
   );
   if (servesNobody(config)) log.warn(NO_CERTIFICATE);
-  const uncovered = new UncoveredHosts((host) => certificates.contextFor(host) !== undefined);
+  const hasCertificate = (host: string) => certificates.contextFor(host) !== undefined;
+  const uncovered = new UncoveredHosts(hasCertificate);
   const onRead = (apps: readonly App[]): void => {
     for (const facts of uncovered.take(apps)) log.warn("No certificate for the host of an app", facts);
   };
@@ -153,6 +156,7 @@ export async function createUserSide(
     publicTls,
     plain: { handlers, limits, connections },
     gates,
+    hasCertificate,
     connections,
     onEnded,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),

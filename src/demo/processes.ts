@@ -45,7 +45,7 @@ export interface BrokerOptions extends ProgramOptions {
 export interface BrokerProcess {
   child: Child;
   listeners: { public: Listener; plain: Listener; admin: Listener };
-  /** Plain HTTP ingress, e.g. `http://127.0.0.1:8080/`. */
+  /** Plain HTTP ingress, e.g. `http://127.0.0.1:8080/`; of no use where `plainListen` is empty. */
   plainUrl: string;
   adminUrl: string;
   adminTokenFile: string;
@@ -96,7 +96,7 @@ export async function startBroker(options: BrokerOptions): Promise<BrokerProcess
     return {
       child,
       listeners: ready.listeners,
-      plainUrl: `http://127.0.0.1:${ready.listeners.plain.port}/`,
+      plainUrl: `http://127.0.0.1:${ready.listeners.plain?.port}/`,
       adminUrl: ready.adminUrl,
       adminTokenFile: ready.adminTokenFile,
       adminToken,

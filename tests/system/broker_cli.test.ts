@@ -281,6 +281,22 @@ test("broker CLI: wrong usage ends with 2, a failure with 1, and says its code",
   assert.deepEqual([unread.code, unread.json.error.code], [2, "public_certificate_unreadable"]);
 });
 
+test("broker CLI: an app that no user can open yet is not proposed to be tried", async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), "sallyport-cli-"));
+  t.after(() => rm(dataDir, { recursive: true, force: true }));
+  const broker = await startBroker({ dataDir, plainListen: "" });
+  t.after(() => broker.stop());
+  const create = ["app", "create", "--name", "Wiki", "--internal-url", "http://a"];
+  const { code, stdout } = await brokerCli(
+    [...create, "--external-url", "https://wiki.example.com", "--data-dir", dataDir],
+    { SALLYPORT_ADMIN_URL: broker.adminUrl },
+  );
+  assert.equal(code, 0);
+  assert.match(stdout, /no certificate for "wiki\.example\.com"/);
+  assert.match(stdout, new RegExp(`listens on port ${broker.listeners.public.port}, not on 443`));
+  assert.doesNotMatch(stdout, /Try https/);
+});
+
 test("broker CLI: address and token may be missing, wrong or dead", async () => {
   const asking = (env: Record<string, string>, ...args: string[]) =>
     brokerCli(["group", "list", "--json", ...args], env);

@@ -24,6 +24,8 @@ export interface AdminDeps {
   clock: { now(): Timestamp };
   /** Milliseconds without a tunnel after which a connector counts as inactive. */
   inactiveAfterMs?: number;
+  /** What users lack to open an external URL, each a sentence. */
+  missingForUsers?: (externalUrl: string) => string[];
   log: Log;
 }
 

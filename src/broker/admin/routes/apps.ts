@@ -65,13 +65,13 @@ const remove = createRoute({
 });
 
 /** Routes of apps. */
-export function appRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
+export function appRoutes({ store, missingForUsers }: AdminDeps): OpenAPIHono<AdminEnv> {
   const routes = createRouter();
   const versionOf = (id: string) => async () => (await store.getApp(id)).version;
 
   routes.openapi(list, async (c) => {
     const page = await store.listApps(c.req.valid("query"));
-    return c.json(pageAnswer(c, page, page.items.map(toApp)), 200);
+    return c.json(pageAnswer(c, page, page.items.map((app) => toApp(app, missingForUsers))), 200);
   });
 
   routes.openapi(create, async (c) => {
@@ -79,12 +79,15 @@ export function appRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
     requireProtocolFit(input);
     await requireGroup(store, input.groupId);
     const app = await store.createApp(c.get("actor"), input);
-    return c.json(toApp(app), 201, { ETag: etagOf(app.version), Location: `/api/v1/apps/${app.id}` });
+    return c.json(toApp(app, missingForUsers), 201, {
+      ETag: etagOf(app.version),
+      Location: `/api/v1/apps/${app.id}`,
+    });
   });
 
   routes.openapi(get, async (c) => {
     const app = await store.getApp(c.req.valid("param").id);
-    return c.json(toApp(app), 200, { ETag: etagOf(app.version) });
+    return c.json(toApp(app, missingForUsers), 200, { ETag: etagOf(app.version) });
   });
 
   routes.openapi(update, async (c) => {
@@ -98,7 +101,7 @@ export function appRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
     const merged = merge(before, patch);
     requireProtocolFit({ ...before, ...merged });
     const app = await store.updateApp(c.get("actor"), id, merged, guard);
-    return c.json(toApp(app), 200, { ETag: etagOf(app.version) });
+    return c.json(toApp(app, missingForUsers), 200, { ETag: etagOf(app.version) });
   });
 
   routes.openapi(remove, async (c) => {

@@ -78,6 +78,10 @@ export const appSchema = z.object({
   revision: z.number().int().openapi({
     description: "The group's configuration revision at the last change.",
   }),
+  warnings: z.array(z.string()).optional().openapi({
+    description:
+      "What users lack to open its external URLs at this broker; absent where nothing is known to be missing.",
+  }),
 }).openapi("App");
 
 /** What makes an app. */
@@ -124,10 +128,14 @@ export const appPatch = z.strictObject({
   ...trafficPatch,
 }).partial().openapi("AppPatch");
 
-/** Writes an app. */
-export function toApp(app: App): z.infer<typeof appSchema> {
+/** Writes an app, and what its users lack. */
+export function toApp(
+  app: App,
+  missing: (externalUrl: string) => string[] = () => [],
+): z.infer<typeof appSchema> {
   const { name, groupId, externalUrls, internalUrl, enabled, hostHeader, timeouts, backendTls, revision } =
     app;
+  const warnings = externalUrls.flatMap(missing);
   return {
     ...toRecord(app),
     name,
@@ -140,6 +148,7 @@ export function toApp(app: App): z.infer<typeof appSchema> {
     backendTls,
     ...toTraffic(app),
     revision,
+    ...(warnings.length === 0 ? {} : { warnings }),
   };
 }
 

@@ -65,7 +65,11 @@ export function addAppCommands(program: Command, context: CliContext): void {
       internalUrl,
     } as AppInput;
     const made = await client.post<AppAnswer>("apps", input);
-    const next = `Connectors of its group learn it within a second. Try ${made.externalUrls[0]}`;
+    const missing = made.warnings ?? [];
+    const next = "Connectors of its group learn it within a second. " +
+      (missing.length === 0
+        ? `Try ${made.externalUrls[0]}`
+        : ["Users cannot open it yet:", ...missing].join("\n- "));
     const hint = made.hostHeader === "user" ? "" : made.translateHeaders ? BACKEND_HOST : BACKEND_HOST_BARE;
     return { json: made, text: `Published app "${made.name}" (${made.id}).\n${next}${hint}` };
   })).addHelpText("after", NOT_NAMED);
