@@ -136,9 +136,10 @@ export class Http2Session {
 
   /** Ends it and its streams at once. */
   destroy(): void {
+    const isClosing = this.#session.closed;
     this.#session.destroy();
-    // One that is closing already would wait for the other side to end its half.
-    this.#socket.destroy();
+    // It would wait for the other side to end its half.
+    if (isClosing) this.#socket.destroy();
     this.#left(null);
   }
 
