@@ -129,10 +129,11 @@ for (const who of ["broker", "connector"] as const) {
       for (const now of [offsetS, 0]) {
         await clock.set(now);
         if (who === "broker") await seen(stage, now);
-        else await new Promise((resolve) => setTimeout(resolve, 1_500));
         assert.equal((await fetch(stage.url())).status, 200);
-        const ahead = await redial(stage);
-        assert.ok(Math.abs(ahead - (who === "connector" ? now : 0)) < 300, `its clock is ${ahead} s ahead`);
+        // What the connector's clock says is seen from the tunnel that it has made.
+        const expected = who === "connector" ? now : 0;
+        while (Math.abs(await redial(stage) - expected) >= 300);
+        assert.equal((await fetch(stage.url())).status, 200);
       }
       assert.equal(await serialOf(stage.stateDir), serial);
       const { renewalFailures } = await readStatus(statusSocketPath(stage.stateDir));
