@@ -27,7 +27,7 @@ export async function prepareStateFolder(stateDir: string): Promise<boolean> {
   });
 }
 
-/** Throws `state_permissions` when others may write in the folder, or read the key in it. Windows is left to its own rules. */
+/** Throws `state_permissions` when others may write in the folder, own it, or read the key in it. Windows is left to its own rules. */
 export async function checkPermissions(stateDir: string): Promise<void> {
   if (process.platform === "win32") return;
   for (
@@ -36,7 +36,17 @@ export async function checkPermissions(stateDir: string): Promise<void> {
       [join(stateDir, KEY_FILE), 0o077, "chmod 600"],
     ] as const
   ) {
-    const mode = (await look(path))?.mode ?? 0;
+    const found = await look(path);
+    // Others than root cannot read the key of another user in the first place.
+    if (found !== null && found.uid !== 0 && process.getuid?.() === 0) {
+      throw new StateError(
+        "state_permissions",
+        `Cannot trust "${path}": it is of user ${found.uid}, and this program runs as root; run it as that user, or: ` +
+          `chown root "${path}"`,
+        { details: { path, uid: found.uid } },
+      );
+    }
+    const mode = found?.mode ?? 0;
     if ((mode & forbidden) === 0) continue;
     const state = `its mode is ${(mode & 0o777).toString(8)}`;
     throw new StateError("state_permissions", `Cannot trust "${path}": ${state}; run: ${cure} "${path}"`, {

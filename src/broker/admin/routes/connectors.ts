@@ -101,10 +101,16 @@ async function describe(deps: AdminDeps, connectors: readonly ConnectorRecord[])
   for (const { groupId } of connectors) {
     if (!groups.has(groupId)) groups.set(groupId, await deps.store.getGroup(groupId));
   }
+  const revoked = new Map<string, number>();
+  for (const { certificateSerial: serial } of connectors) {
+    const revokedAt = serial === "" ? null : (await deps.store.findCertificate(serial))?.revokedAt ?? null;
+    if (revokedAt !== null) revoked.set(serial, revokedAt);
+  }
   return connectors.map((connector) =>
     toConnector({
       connector,
       group: groups.get(connector.groupId)!,
+      revokedAt: revoked.get(connector.certificateSerial) ?? null,
       tunnels: deps.live.tunnels(connector.id),
       appsOutOfReach: deps.live.appsOutOfReach(connector.id),
       settings,

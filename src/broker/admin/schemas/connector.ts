@@ -3,10 +3,10 @@ import type { ConnectorRecord, Group, Settings, Timestamp } from "../../model.ts
 import type { LiveTunnel } from "../live.ts";
 import { idText, moment, recordShape, toMoment, toMomentOrNull, toRecord } from "./record.ts";
 
-const status = z.enum(["active", "inactive", "pending", "disabled"]).openapi({
+const status = z.enum(["active", "inactive", "pending", "disabled", "revoked"]).openapi({
   description:
     "active: has a tunnel, or had one lately (inactiveAfterMs); inactive: has had none for longer; pending: enrolled, " +
-    "never connected; disabled: an administrator has shut it out.",
+    "never connected; disabled: an administrator has shut it out; revoked: has no tunnel, and its certificate was revoked.",
 });
 
 /** A tunnel as the API shows it. */
@@ -39,7 +39,7 @@ export const connectorSchema = z.object({
   memberOf: z.object({ id: z.string(), name: z.string() }).openapi({ description: "Its group." }),
   lastSeenAt: moment.nullable(),
   connectedAt: moment.nullable().openapi({ description: "Start of its oldest tunnel." }),
-  certificate: z.object({ serial: z.string(), notAfter: moment }).nullable(),
+  certificate: z.object({ serial: z.string(), notAfter: moment, revokedAt: moment.nullable() }).nullable(),
   instances: z.number().int().openapi({
     description: "Processes that have tunnels with this identity now; more than one: its key is used twice.",
   }),
@@ -60,6 +60,8 @@ export const connectorPatch = z.strictObject({
 export interface ConnectorFacts {
   connector: ConnectorRecord;
   group: Pick<Group, "id" | "name">;
+  /** When its newest certificate was revoked; null: it was not. */
+  revokedAt: Timestamp | null;
   tunnels: readonly LiveTunnel[];
   appsOutOfReach: readonly string[];
   settings: Settings;
@@ -89,6 +91,7 @@ export function toConnector(facts: ConnectorFacts): z.infer<typeof connectorSche
     certificate: connector.certificateSerial === "" ? null : {
       serial: connector.certificateSerial,
       notAfter: toMoment(connector.certificateNotAfter),
+      revokedAt: toMomentOrNull(facts.revokedAt),
     },
     instances: new Set(tunnels.map(({ instanceId }) => instanceId).filter((id) => id !== "")).size,
     appsOutOfReach: [...facts.appsOutOfReach],
@@ -96,9 +99,12 @@ export function toConnector(facts: ConnectorFacts): z.infer<typeof connectorSche
   };
 }
 
-function statusOf({ connector, tunnels, now, inactiveAfterMs }: ConnectorFacts): z.infer<typeof status> {
+function statusOf(
+  { connector, tunnels, revokedAt, now, inactiveAfterMs }: ConnectorFacts,
+): z.infer<typeof status> {
   if (!connector.enabled) return "disabled";
   if (tunnels.length > 0) return "active";
+  if (revokedAt !== null) return "revoked";
   if (connector.lastSeenAt === null) return "pending";
   return now - connector.lastSeenAt < inactiveAfterMs ? "active" : "inactive";
 }

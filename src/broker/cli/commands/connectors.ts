@@ -143,6 +143,7 @@ function describe(c: ConnectorAnswer): string {
     ["instances", c.instances > 1 ? `${c.instances}: its identity is used twice` : c.instances],
     ["certificate", c.certificate?.serial],
     ["valid until", when(c.certificate?.notAfter ?? null)],
+    ["revoked", when(c.certificate?.revokedAt ?? null)],
   ]);
   const rows = c.tunnels.map((t) => [
     t.instanceId,

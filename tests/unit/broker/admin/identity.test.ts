@@ -38,6 +38,12 @@ test("certificates: listed, revoked alone with a reason, and still in the list",
   assert.deepEqual(await serials(""), ["0a1b", "0a2b"]);
   assert.deepEqual(await serials("revoked=true"), ["0a1b"]);
   assert.deepEqual(await serials(`connectorId=${connector.id}&revoked=false`), ["0a2b"]);
+  await store.noteConnectorSeen(connector.id, { at: clock.now() });
+  const shown = async () => (await call("GET", `connectors/${connector.id}`)).body;
+  assert.deepEqual([(await shown()).status, (await shown()).certificate.revokedAt], ["active", null]);
+  await call("DELETE", "certificates/0a2b");
+  const { status, certificate: newest } = await shown();
+  assert.deepEqual([status, newest.revokedAt], ["revoked", new Date(clock.now()).toISOString()]);
   assertProblem(await call("DELETE", "certificates/ff00"), 404, "not_found");
   assertProblem(await call("DELETE", "certificates/xyz"), 400, "invalid_request");
 });
