@@ -240,9 +240,10 @@ test("broker CLI: wrong usage ends with 2, a failure with 1, and says its code",
   // In words of the command line, not of the request behind it.
   assert.match(
     (await cli("settings", "set", "--log-level", "loud")).stderr,
-    /^Error: Cannot use "logLevel": /,
+    /^Error: Cannot use --log-level: /,
   );
   assert.match((await cli("token", "create", "--uses", "-1")).stderr, /^Error: Cannot use --uses "-1": /);
+  assert.match((await cli("token", "create", "--ttl", "900d")).stderr, /^Error: Cannot use --ttl: /);
   const wiki = [
     "app",
     "create",
@@ -254,6 +255,7 @@ test("broker CLI: wrong usage ends with 2, a failure with 1, and says its code",
     "https://b?x",
   ];
   await refused(2, "invalid_request", ...wiki);
+  assert.match((await cli(...wiki)).stderr, /^Error: Cannot use --external-url: /);
   for (
     const args of [["nonsense"], ["app", "nonsense"], ["app", "list", "--nonsense"], [
       "connector",

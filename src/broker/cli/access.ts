@@ -18,14 +18,18 @@ export interface AccessOptions extends LocationOptions {
  * `SALLYPORT_ADMIN_TOKEN`, `SALLYPORT_ADMIN_TOKEN_FILE`, the data folder's file. Throws `usage_invalid`,
  * `admin_token_missing`.
  */
-export async function openAdminClient(options: AccessOptions, context: CliContext): Promise<AdminClient> {
+export async function openAdminClient(
+  options: AccessOptions,
+  context: CliContext,
+  flags?: ReadonlySet<string>,
+): Promise<AdminClient> {
   const { env } = context;
   const url = checkUrl(options.adminUrl ?? env.SALLYPORT_ADMIN_URL ?? await localUrl(options, context));
   const token = await findToken(options, context);
   if (url.protocol === "http:" && !isLoopback(url.hostname)) {
     context.warn(`Warning: the admin token goes unencrypted to "${url.hostname}"\n`);
   }
-  return new AdminClient(url.href.replace(/\/+$/, ""), token);
+  return new AdminClient(url.href.replace(/\/+$/, ""), token, flags);
 }
 
 /** Why the file of the admin token cannot be read, and the first thing to do. */

@@ -1,4 +1,5 @@
 import type { Secret } from "../../platform/secret.ts";
+import { flagOfField } from "./flag_of_field.ts";
 import { AdminApiError, CommandError } from "./errors.ts";
 
 /** How long one call may take, in milliseconds. */
@@ -15,10 +16,13 @@ interface ListPage<T> {
 export class AdminClient {
   readonly url: string;
   readonly #token: Secret;
+  readonly #flags: ReadonlySet<string>;
 
-  constructor(url: string, token: Secret) {
+  /** `flags` are those of the command: a refused field is named after the one that it was made from. */
+  constructor(url: string, token: Secret, flags: ReadonlySet<string> = new Set()) {
     this.url = url;
     this.#token = token;
+    this.#flags = flags;
   }
 
   get<T>(path: string): Promise<T> {
@@ -89,7 +93,7 @@ export class AdminClient {
     if (typeof code !== "string" || typeof detail !== "string") {
       return this.#strange(`status ${status} without a problem body`);
     }
-    return new AdminApiError(code, status, inWordsOfTheCli(detail), String(requestId));
+    return new AdminApiError(code, status, inWordsOfTheCli(detail, this.#flags), String(requestId));
   }
 
   #strange(state: string): Error {
@@ -101,9 +105,13 @@ export class AdminClient {
   }
 }
 
-/** `body.externalUrls.0: ...` says where in a request that nobody at a command line has seen: only the name is kept. */
-function inWordsOfTheCli(detail: string): string {
-  return detail.replace(/^body\.(\w+(?:\.\w+)*?)(?:\.\d+)?: /, 'Cannot use "$1": ');
+/** `body.externalUrls.0: ...` says where in a request that nobody at a command line has seen: the flag is named. */
+function inWordsOfTheCli(detail: string, flags: ReadonlySet<string>): string {
+  return detail.replace(
+    /^body\.([\w.]+): /,
+    (_all, field: string) =>
+      `Cannot use ${flagOfField(field, flags) ?? `"${field.replace(/\.\d+$/, "")}"`}: `,
+  );
 }
 
 function parseObject(text: string): Record<string, unknown> | null {

@@ -34,7 +34,8 @@ export function addClientCommand<Options extends object>(
     .option("--json", "print JSON")
     .action(async (...given: unknown[]) => {
       const options = given.at(-2) as Options & AccessOptions & { json?: boolean };
-      const client = await openAdminClient(options, context);
+      const flags = (given.at(-1) as Command).options.map(({ long }) => long ?? "");
+      const client = await openAdminClient(options, context, new Set(flags));
       const answer = await run(client, options, ...given.slice(0, -2) as string[]);
       printAnswer(context, answer, options.json ?? false);
     });
