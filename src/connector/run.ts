@@ -29,6 +29,7 @@ import { Comeback } from "./comeback.ts";
 import type { ConnectorConfiguration } from "./config.ts";
 import { ensureRegistered } from "./first_registration.ts";
 import { type Identity, loadIdentity } from "./identity/identity.ts";
+import { checkOwner } from "./identity/state_folder.ts";
 import { checkTrust, saveTrust } from "./identity/trust.ts";
 import { KnownApps } from "./known_apps.ts";
 import { backendProxy, brokerProxy } from "./outbound/broker_proxy.ts";
@@ -87,6 +88,7 @@ export async function runConnector(
   const clientCertificates = new ClientCertificates(config.backendClientCertificates);
   clientCertificates.check();
   const allow = new AllowList(config.allow);
+  await checkOwner(config.stateDir);
   if (!await ensureRegistered(config, { token, log, signal, proxyFor })) return;
   const instanceId = randomUUID();
   /** False while another process has the state folder. */

@@ -17,6 +17,7 @@ export async function prepareStateFolder(stateDir: string): Promise<boolean> {
   const found = await look(stateDir);
   if (found !== null) {
     if (!found.isDirectory()) throw unreadable(stateDir, new Error("it is not a folder"));
+    await checkOwner(stateDir);
     await checkPermissions(stateDir);
     return false;
   }
@@ -27,7 +28,23 @@ export async function prepareStateFolder(stateDir: string): Promise<boolean> {
   });
 }
 
-/** Throws `state_permissions` when others may write in the folder, own it, or read the key in it. Windows is left to its own rules. */
+/**
+ * To be called before anything is written: throws `state_permissions` when root would write in a folder of another user,
+ * who could do nothing with what is root's in it. Nobody else can write there by mistake.
+ */
+export async function checkOwner(stateDir: string): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const uid = (await look(stateDir))?.uid ?? 0;
+  if (uid === 0) return;
+  throw new StateError(
+    "state_permissions",
+    `Cannot use "${stateDir}": it is of user ${uid}, and this program runs as root; run it as that user, or: ` +
+      `chown -R root "${stateDir}"`,
+    { details: { path: stateDir, uid } },
+  );
+}
+
+/** Throws `state_permissions` when others may write in the folder, or read the key in it. Windows is left to its own rules. */
 export async function checkPermissions(stateDir: string): Promise<void> {
   if (process.platform === "win32") return;
   for (
@@ -36,17 +53,7 @@ export async function checkPermissions(stateDir: string): Promise<void> {
       [join(stateDir, KEY_FILE), 0o077, "chmod 600"],
     ] as const
   ) {
-    const found = await look(path);
-    // Others than root cannot read the key of another user in the first place.
-    if (found !== null && found.uid !== 0 && process.getuid?.() === 0) {
-      throw new StateError(
-        "state_permissions",
-        `Cannot trust "${path}": it is of user ${found.uid}, and this program runs as root; run it as that user, or: ` +
-          `chown root "${path}"`,
-        { details: { path, uid: found.uid } },
-      );
-    }
-    const mode = found?.mode ?? 0;
+    const mode = (await look(path))?.mode ?? 0;
     if ((mode & forbidden) === 0) continue;
     const state = `its mode is ${(mode & 0o777).toString(8)}`;
     throw new StateError("state_permissions", `Cannot trust "${path}": ${state}; run: ${cure} "${path}"`, {
