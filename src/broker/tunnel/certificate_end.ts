@@ -1,5 +1,5 @@
-/** setTimeout cannot wait longer than this. */
-const LONGEST_TIMER_MS = 0x7fff_ffff;
+/** So often the clock is looked at, milliseconds: it may have been set meanwhile. */
+const LOOK_MS = 600_000;
 
 /** Tells when the certificate ends that a tunnel was opened with, which it never outlives. */
 export class CertificateEnd implements Disposable {
@@ -21,8 +21,8 @@ export class CertificateEnd implements Disposable {
   #wait(): NodeJS.Timeout {
     const left = this.#notAfter - Date.now();
     return setTimeout(() => {
-      if (left > LONGEST_TIMER_MS) this.#timer = this.#wait();
+      if (left > LOOK_MS) this.#timer = this.#wait();
       else this.#ended();
-    }, Math.min(Math.max(left, 0), LONGEST_TIMER_MS));
+    }, Math.min(Math.max(left, 0), LOOK_MS));
   }
 }
