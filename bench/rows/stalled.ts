@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { rssMb } from "../measure/process.ts";
 import { median, quantile } from "../measure/statistics.ts";
@@ -10,6 +11,27 @@ const CLIENTS_QUICK = 30;
 const BYTES_PER_SECOND = 1_000;
 const DELAY_MS = 50;
 const SAMPLE_MS = 250;
+
+/** Less than this through the loopback in a second: the buffers of the slow readers' kernel are full, and they read no more than they say. */
+const FULL_BYTES_PER_SECOND = 20e6;
+const FULL_WITHIN_MS = 240_000;
+
+/** Bytes that the loopback has carried so far; every byte of every process here. */
+function carried(): number {
+  return Number(/^\s*lo:\s*(\d+)/m.exec(readFileSync("/proc/net/dev", "latin1"))![1]);
+}
+
+/** Until the kernel takes no more for those who do not read; resolves with the seconds that took. */
+async function buffersFull(): Promise<number> {
+  const begun = performance.now();
+  for (let before = carried(); performance.now() - begun < FULL_WITHIN_MS;) {
+    await pause(1_000);
+    const now = carried();
+    if (now - before < FULL_BYTES_PER_SECOND) break;
+    before = now;
+  }
+  return (performance.now() - begun) / 1e3;
+}
 
 /** Many who hardly read, and one who does: what the many cost, and what is left for the one. */
 export const stalled: Row = {
@@ -38,6 +60,8 @@ export const stalled: Row = {
       progress(`starting ${clients} slow readers`);
       const slowOnes = { url: `${origin}/large`, clients, bytesPerSecond: BYTES_PER_SECOND };
       const firstBytes = await slow.slowReaders(slowOnes);
+      progress("filling the kernel's buffers for the slow readers");
+      const filled = quick ? 0 : await buffersFull();
       const speeds: number[] = [];
       const short: number[] = [];
       const until = performance.now() + (quick ? 0 : 60_000);
@@ -74,9 +98,11 @@ export const stalled: Row = {
           atLeast("short requests answered", short.length, 1),
           atMost("slow readers cut off", lost, 0),
         ],
-        notes: quick
-          ? [`a quick run has ${clients} slow readers for as long as one fast download takes`]
-          : [],
+        notes: quick ? [`a quick run has ${clients} slow readers for as long as one fast download takes`] : [
+          `filling the kernel's buffers for the slow readers took ${
+            filled.toFixed(0)
+          } s; then the fast one begins`,
+        ],
       };
     } finally {
       over.abort();

@@ -12,6 +12,8 @@ const STEPS = 10;
  * bounds. Before that time nobody can tell what stays.
  */
 const WARM_UP = 2.5;
+/** Tunnels for each identity: a connector that opens many more in a minute is refused for a while (`tunnel_flood`). */
+const TUNNELS_EACH = 60;
 
 /** Tunnels that come and go: does anything of them stay behind? */
 export const tunnels: Row = {
@@ -23,13 +25,20 @@ export const tunnels: Row = {
     await using things = new AsyncDisposableStack();
     const product = await stage.ownProduct(null, quick);
     things.defer(() => product.stop());
-    const stateDir = stage.path("tunnels");
-    await registerConnector({ stateDir, token: await product.broker.admin.enrolmentToken() });
+    const all = quick ? count : count * (1 + WARM_UP);
+    const stateDirs = Array.from(
+      { length: Math.ceil(all / TUNNELS_EACH) },
+      (_, i) => stage.path(`tunnels-${i}`),
+    );
+    for (const [i, stateDir] of stateDirs.entries()) {
+      progress(`registering ${i + 1} of ${stateDirs.length}`);
+      await registerConnector({ stateDir, token: await product.broker.admin.enrolmentToken() });
+    }
     const worker = new Worker("tunnels/main.ts", ["--expose-gc"]);
     things.defer(() => worker.stop());
 
     const openAndClose = (count: number) => {
-      return worker.call("openAndClose", { stateDir, count } satisfies TunnelsOptions);
+      return worker.call("openAndClose", { stateDirs, count } satisfies TunnelsOptions);
     };
     const rss = async () => {
       await worker.call("collect");

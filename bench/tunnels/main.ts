@@ -7,8 +7,8 @@ import { serveCalls } from "../stage/serve_calls.ts";
 
 /** What to do. */
 export interface TunnelsOptions {
-  /** The state folder of a registered connector that does not run. */
-  stateDir: string;
+  /** State folders of registered connectors that do not run; they take turns. */
+  stateDirs: string[];
   count: number;
 }
 
@@ -17,16 +17,11 @@ const STEP_MS = 10_000;
 const context = idleConnector();
 
 /** Opens and closes `count` tunnels, one after another; rejects when one does not get ready. */
-async function openAndClose({ stateDir, count }: TunnelsOptions): Promise<void> {
-  const identity = await loadIdentity(stateDir);
-  const target = () => ({
-    address: identity.address,
-    tunnelName: identity.tunnelName,
-    ca: identity.ca,
-    certificate: identity.certificate,
-    key: identity.key.reveal(),
-  });
+async function openAndClose({ stateDirs, count }: TunnelsOptions): Promise<void> {
+  const identities = await Promise.all(stateDirs.map((stateDir) => loadIdentity(stateDir)));
   for (let done = 0; done < count; done++) {
+    const { address, tunnelName, ca, certificate, key } = identities[done % identities.length]!;
+    const target = () => ({ address, tunnelName, ca, certificate, key: key.reveal() });
     const over = new AbortController();
     const supervisor = new Supervisor({
       context,

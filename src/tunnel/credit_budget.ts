@@ -1,7 +1,10 @@
 import { MAX_CREDIT } from "../protocol/limits.ts";
 
-/** An exchange that has passed on this much is read by its reader, and not just by the buffers of a kernel. */
-const PROVEN_BYTES = 4 * 1024 * 1024;
+/**
+ * An exchange that has passed on this much is read by its reader, and not just by the buffers of a kernel: Linux takes 4 MiB
+ * for a socket that nobody reads (the most of net.ipv4.tcp_wmem).
+ */
+const PROVEN_BYTES = 6 * 1024 * 1024;
 
 /**
  * How many bytes all peers together may have been granted and this process not yet passed on. The first

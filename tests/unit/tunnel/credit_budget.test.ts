@@ -8,7 +8,7 @@ const MIB = 1024 * 1024;
 
 test("credit budget: the first credit is always given, growth only out of a quarter of what is free", () => {
   const budget = new CreditBudget(MIB);
-  const proven = 4 * MIB;
+  const proven = 6 * MIB;
   assert.equal(budget.grow(256 * 1024, proven), 512 * 1024);
   assert.equal(budget.used, 256 * 1024);
   assert.equal(budget.grow(256 * 1024, proven), 256 * 1024);
@@ -21,6 +21,6 @@ test("credit budget: the first credit is always given, growth only out of a quar
 test("credit budget: half of it is kept for exchanges that have proven to have a reader", () => {
   const budget = new CreditBudget(256 * MIB);
   budget.take(128 * MIB);
-  assert.equal(budget.grow(INITIAL_CREDIT, 4 * MIB - 1), INITIAL_CREDIT);
-  assert.equal(budget.grow(INITIAL_CREDIT, 4 * MIB), 2 * INITIAL_CREDIT);
+  assert.equal(budget.grow(INITIAL_CREDIT, 6 * MIB - 1), INITIAL_CREDIT);
+  assert.equal(budget.grow(INITIAL_CREDIT, 6 * MIB), 2 * INITIAL_CREDIT);
 });
