@@ -180,7 +180,12 @@ export class TunnelStage implements AsyncDisposable {
 
   /** The connector as the API shows it now. */
   async facts(): Promise<ConnectorFacts> {
-    return await this.broker.admin.request("GET", `connectors/${this.connectorId}`) as ConnectorFacts;
+    const ask = () => this.broker.admin.request("GET", `connectors/${this.connectorId}`);
+    // A broker that stood still closes the test's idle connection as it goes on, perhaps while this is on its way.
+    return await ask().catch((error) => {
+      if (!(error instanceof TypeError)) throw error;
+      return ask();
+    }) as ConnectorFacts;
   }
 
   /** Asks the API until the connector is as `holds` wants it. */
