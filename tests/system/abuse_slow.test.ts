@@ -11,7 +11,13 @@ const SENT_AWAY = 'sallyport_errors_total{code="user_idle"}';
 let attacked: Attacked;
 
 before(async () => {
-  attacked = await Attacked.start("--user-idle-ms", "1500");
+  // What exchanges may hold is to be well within what the broker may grow by.
+  attacked = await Attacked.start(
+    "--user-idle-ms",
+    "1500",
+    "--exchange-memory-bytes",
+    String(64 * 1024 * 1024),
+  );
 });
 after(async () => {
   await attacked?.[Symbol.asyncDispose]();
