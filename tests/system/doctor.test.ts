@@ -199,8 +199,9 @@ test("status --watch: on a terminal it begins at the top left of an empty screen
   if (script === null) return;
   const main = fileURLToPath(new URL("../../src/connector/main.ts", import.meta.url));
   const runtime = process.versions.deno === undefined ? [] : ["run", "-A", "--no-check"];
-  const line = [process.execPath, ...runtime, main, "status", "--watch", "--state-dir", stateDir]
-    .map((word) => `'${word}'`).join(" ");
+  // A shell that waited for it would end by the signal, too, whatever the program does: `exec` leaves none, whichever it is.
+  const words = [process.execPath, ...runtime, main, "status", "--watch", "--state-dir", stateDir];
+  const line = `exec ${words.map((word) => `'${word}'`).join(" ")}`;
   const child = spawn(script, ["--quiet", "--return", "--command", line, "/dev/null"], { stdio: "pipe" });
   t.after(() => child.kill("SIGKILL"));
   let seen = "";
