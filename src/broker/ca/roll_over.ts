@@ -92,6 +92,7 @@ export async function renewIssuing(folder: CaFolder, now: number): Promise<void>
 
 /** Makes the next root and announces it; the one in use signs until the roll-over is finished. */
 export async function beginRollOver(folder: CaFolder, now: number): Promise<void> {
+  await tidyRollOver(folder, now); // The key of the root in use may be where the next one's goes.
   const { roots, next } = await folder.read(now);
   if (next !== null) {
     throw new CaError("ca_roll_over_refused", "Cannot begin a roll-over: one is under way");

@@ -16,6 +16,7 @@ import {
   finishRollOver,
   importRootKey,
   renewIssuing,
+  tidyRollOver,
 } from "../ca/roll_over.ts";
 import { isSealed, openKey } from "../ca/sealed_key.ts";
 import { dataFolder } from "../data_folder.ts";
@@ -138,6 +139,7 @@ export async function exportRootKey(files: CaFiles, to: string, remove: boolean)
   const details = { to: resolve(to), removed: remove };
   await changing(folder, () => withEntry(files, "ca.export_root_key", details, copy));
   async function copy(): Promise<void> {
+    await tidyRollOver(folder, Date.now()); // Else the file would hold the key of the root before.
     const { rootKey } = await folder.read(Date.now());
     if (rootKey === null) {
       throw new CaError("ca_root_key_offline", "Cannot export the root's key: it is not in the data folder");

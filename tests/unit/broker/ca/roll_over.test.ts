@@ -13,10 +13,13 @@ import {
   finishRollOver,
   importRootKey,
 } from "../../../../src/broker/ca/roll_over.ts";
+import { exportRootKey, openCaFiles } from "../../../../src/broker/cli/ca.ts";
 import {
   certificateFingerprint,
   isIssuedBy,
+  keyMatches,
   readCertificates,
+  readPrivateKey,
 } from "../../../../src/platform/certificate.ts";
 import { silentLog } from "../../../../src/platform/log.ts";
 import { Secret } from "../../../../src/platform/secret.ts";
@@ -139,6 +142,29 @@ test("roll-over: cut short anywhere, the authority opens and works, and the step
       assert.equal((await folder.read(START)).next, null);
     }
   }
+});
+
+test("roll-over: cut short after its switch, neither the next one nor an export mistakes the key of the root in use", async (t) => {
+  const path = await temporary(t);
+  await (await open(path, () => START))[Symbol.asyncDispose]();
+  const folder = new CaFolder(path, null);
+  await beginRollOver(folder, START);
+  const left = ["root.key.pem", "next.pem", "next-root.key.pem"].map((name) => join(path, "ca", name));
+  const before = await Promise.all(left.map((file) => readFile(file)));
+  await finishRollOver(folder, START);
+  const cut = () => Promise.all(left.map((file, at) => writeFile(file, before[at]!)));
+
+  await cut();
+  const exported = join(path, "exported.pem");
+  await exportRootKey(await openCaFiles(path, "", {}), exported, true);
+  const { root, rootKey } = await folder.read(START);
+  assert.equal(rootKey, null);
+  assert.ok(keyMatches(root, readPrivateKey(await readFile(exported, "utf8"))));
+
+  await cut();
+  await beginRollOver(folder, START);
+  assert.notEqual((await folder.read(START)).next, null);
+  await finishRollOver(folder, START);
 });
 
 test("root key: kept offline the authority goes on, and renews its issuing certificate once it is back", async (t) => {
