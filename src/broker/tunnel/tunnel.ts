@@ -38,13 +38,14 @@ export interface TunnelDeps {
 
 /** The broker's end of one tunnel: its state, its control channel and its place in the registry. */
 export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
+  /** The connection that it is. */
+  readonly session: ServerHttp2Session;
   readonly peer: TunnelPeer;
   readonly connectedAt: number = Date.now();
   readonly budget: CreditBudget;
   readonly flushes: FlushQueue = new FlushQueue();
   readonly control: ControlChannel;
   readonly #deps: TunnelDeps;
-  readonly #session: ServerHttp2Session;
   readonly #socket: ServerHttp2Session["socket"];
   readonly #lanes: TunnelLanes;
   readonly #pulse: Pulse;
@@ -70,10 +71,10 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
     handler: Omit<ControlHandler, "received" | "closed">,
     onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void,
   ) {
+    this.session = session;
     this.peer = peer;
     this.#groupId = peer.groupId;
     this.#deps = deps;
-    this.#session = session;
     this.#socket = session.socket;
     this.#onClosed = onClosed;
     this.budget = deps.registry.budget;
@@ -168,7 +169,7 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
 
   /** True when the connector answers a ping within `ms` milliseconds. */
   answers(ms: number): Promise<boolean> {
-    return answersPing(this.#session, ms);
+    return answersPing(this.session, ms);
   }
 
   /** The connector was moved to another group. */
@@ -256,7 +257,7 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
     this.#pulse[Symbol.dispose]();
     this.#lanes[Symbol.dispose]();
     this.#certificateEnd[Symbol.dispose]();
-    this.#session.destroy();
+    this.session.destroy();
     this.#onClosed(this, reason);
   }
 
