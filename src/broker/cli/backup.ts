@@ -4,6 +4,8 @@ import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/pr
 import { basename, dirname, join, resolve } from "node:path";
 import { syncFolder, writeFileAtomically } from "../../platform/atomic_file.ts";
 import { makeFolder } from "../../platform/make_folder.ts";
+import { CaFolder } from "../ca/ca_folder.ts";
+import { changing } from "../ca/roll_over.ts";
 import { dataFolder } from "../data_folder.ts";
 import { lockDataFolder } from "../data_folder_lock.ts";
 import { backupStore } from "../store/backup.ts";
@@ -17,15 +19,32 @@ export interface RestoreResult {
   replacedCa: string | null;
 }
 
+/** What there is in a data folder. */
+export interface BackupOptions {
+  /** True where another program signs (`caSignCommand`): then there is no CA in it, and none is looked for. */
+  isCaElsewhere?: boolean;
+}
+
 /**
  * Copies everything a broker is made of (store, CA, first admin token) into a new folder, also while it runs. The
  * folder has its name only when it is whole. Throws `backup_failed` and the store's codes.
  */
-export async function backupDataFolder(dataDir: string, to: string): Promise<void> {
+export async function backupDataFolder(
+  dataDir: string,
+  to: string,
+  { isCaElsewhere = false }: BackupOptions = {},
+): Promise<void> {
   const from = dataFolder(dataDir);
   const target = resolve(to);
   if (!await exists(from.store)) {
     throw new CommandError("backup_failed", `Cannot back up "${dataDir}": there is no store in it`);
+  }
+  if (!isCaElsewhere && !await exists(from.ca)) {
+    throw new CommandError(
+      "backup_failed",
+      `Cannot back up "${dataDir}": there is no certificate authority in it; where caSignCommand names another one, ` +
+        "give the broker's --config",
+    );
   }
   if (await exists(target)) throw new CommandError("backup_failed", `Cannot back up to "${to}": it exists`);
   const unfinished = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.partial`);
@@ -34,7 +53,8 @@ export async function backupDataFolder(dataDir: string, to: string): Promise<voi
     const copy = dataFolder(unfinished);
     await backupStore(from.store, copy.store);
     await step("back up", to, async () => {
-      await copyFolder(from.ca, copy.ca);
+      // Its files belong together: nobody may change them meanwhile.
+      if (!isCaElsewhere) await changing(new CaFolder(dataDir, null), () => copyFolder(from.ca, copy.ca));
       if (await exists(from.adminToken)) await copyToDisk(from.adminToken, copy.adminToken);
       await syncFolder(unfinished);
       await rename(unfinished, target);
@@ -50,24 +70,29 @@ export async function backupDataFolder(dataDir: string, to: string): Promise<voi
  * replaces them keeps brokers away (`restore_unfinished`) until it is run again. Throws `restore_refused`, `store_in_use`
  * while a broker runs on the folder, and the store's other codes.
  */
-export async function restoreDataFolder(backup: string, dataDir: string): Promise<RestoreResult> {
+export async function restoreDataFolder(
+  backup: string,
+  dataDir: string,
+  { isCaElsewhere = false }: BackupOptions = {},
+): Promise<RestoreResult> {
   const from = dataFolder(backup);
   const to = dataFolder(dataDir);
-  if (!await exists(from.store) || !await exists(from.ca)) {
+  if (!await exists(from.store) || !isCaElsewhere && !await exists(from.ca)) {
     throw new CommandError("restore_refused", `Cannot restore "${backup}": it is no backup made by "backup"`);
   }
   // A name that the broker clears away at its next start, should this be cut off.
   const staged = join(dataDir, `ca.${randomBytes(6).toString("hex")}.new`);
   using _lock = await lockDataFolder(dataDir, false);
   try {
-    await step("restore", backup, () => copyFolder(from.ca, staged));
+    if (!isCaElsewhere) await step("restore", backup, () => copyFolder(from.ca, staged));
     const { replaced: replacedStore } = await restoreStore(from.store, to.store, {
       onReplace: () => writeFileAtomically(to.restoring, `${resolve(backup)}\n`, 0o600),
     });
     return await step("restore", backup, async () => {
-      const replacedCa = await exists(to.ca) ? `${to.ca}.replaced-${fileTime(Date.now())}` : null;
+      const isReplaced = !isCaElsewhere && await exists(to.ca);
+      const replacedCa = isReplaced ? `${to.ca}.replaced-${fileTime(Date.now())}` : null;
       if (replacedCa !== null) await rename(to.ca, replacedCa);
-      await rename(staged, to.ca);
+      if (!isCaElsewhere) await rename(staged, to.ca);
       if (await exists(from.adminToken)) {
         await writeFileAtomically(to.adminToken, await readFile(from.adminToken), 0o600);
       }

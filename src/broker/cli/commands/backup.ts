@@ -25,11 +25,13 @@ export function addBackupCommands(program: Command, context: CliContext): void {
     .action(async ({ to, json, ...location }: Options) => {
       const { backupDataFolder, fileTime } = await import("../backup.ts");
       const { dataFolder } = await import("../../data_folder.ts");
-      const { dataDir } = await localConfiguration(location, context);
+      const { dataDir, caSignCommand } = await localConfiguration(location, context);
+      const isCaElsewhere = caSignCommand.length > 0;
       const folder = to ?? join(dataFolder(dataDir).backups, fileTime(Date.now()));
-      await backupDataFolder(dataDir, folder);
+      await backupDataFolder(dataDir, folder, { isCaElsewhere });
+      const secrets = isCaElsewhere ? "an admin token" : "the CA's keys";
       const text =
-        `Backed up "${dataDir}" to "${folder}".\nIt holds the CA's keys: keep it as safe as the broker. ` +
+        `Backed up "${dataDir}" to "${folder}".\nIt holds ${secrets}: keep it as safe as the broker. ` +
         `Back from it: sallyport-broker restore ${quote(folder)}${where(location)}`;
       printAnswer(context, { json: { backup: folder }, text }, json ?? false);
     });
@@ -42,8 +44,9 @@ export function addBackupCommands(program: Command, context: CliContext): void {
     .option("--json", "print JSON")
     .action(async (folder: string, { json, ...location }: Options) => {
       const { restoreDataFolder } = await import("../backup.ts");
-      const { dataDir } = await localConfiguration(location, context);
-      const result = await restoreDataFolder(folder, dataDir);
+      const { dataDir, caSignCommand } = await localConfiguration(location, context);
+      const isCaElsewhere = caSignCommand.length > 0;
+      const result = await restoreDataFolder(folder, dataDir, { isCaElsewhere });
       const kept = [result.replacedStore, result.replacedCa].filter((path) => path !== null);
       const text = [
         `Restored "${dataDir}" from "${folder}".`,

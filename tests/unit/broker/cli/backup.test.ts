@@ -4,7 +4,9 @@ import { open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { openCa } from "../../../../src/broker/ca/ca.ts";
+import { CaFolder } from "../../../../src/broker/ca/ca_folder.ts";
 import { mayCreateAuthority } from "../../../../src/broker/ca/may_create.ts";
+import { changing, renewIssuing } from "../../../../src/broker/ca/roll_over.ts";
 import { backupDataFolder, restoreDataFolder } from "../../../../src/broker/cli/backup.ts";
 import { exportRootKey, openCaFiles } from "../../../../src/broker/cli/ca.ts";
 import { dataFolder } from "../../../../src/broker/data_folder.ts";
@@ -99,6 +101,39 @@ test("restore: refused before it replaces anything, it leaves a folder that star
     await assert.rejects(restoreDataFolder(backup, to), { code: "store_in_use" });
   }
   assert.equal(await start(to), before);
+});
+
+test("backup: waits while the authority is being changed, so that its files belong together", async (t) => {
+  const folder = temporaryFolder(t);
+  const [from, backup, other] = [join(folder, "from"), join(folder, "backup"), join(folder, "other")];
+  await dataDirOf(from);
+  const authority = new CaFolder(from, null);
+  const backingUp: Promise<void>[] = [];
+  await changing(authority, async () => {
+    backingUp.push(backupDataFolder(from, backup));
+    // Begun later, and it has less to do.
+    await backupDataFolder(from, other, { isCaElsewhere: true });
+    await renewIssuing(authority, Date.now());
+  });
+  await Promise.all(backingUp);
+  const { issuing } = await new CaFolder(backup, null).read(Date.now());
+  assert.equal(issuing.pem, (await authority.read(Date.now())).issuing.pem);
+});
+
+test("backup and restore: without the authority where another program signs, and only there", async (t) => {
+  const folder = temporaryFolder(t);
+  const [from, to, backup] = [join(folder, "from"), join(folder, "to"), join(folder, "backup")];
+  const dataDir = async (root: string) => await (await openStore({ path: dataFolder(root).store })).close();
+  for (const root of [from, to]) await dataDir(root);
+  await assert.rejects(backupDataFolder(from, backup), { code: "backup_failed" });
+  assert.deepEqual((await readdir(folder)).sort(), ["from", "to"]);
+  await backupDataFolder(from, backup, { isCaElsewhere: true });
+  await assert.rejects(restoreDataFolder(backup, to), { code: "restore_refused" });
+  const { replacedStore, replacedCa } = await restoreDataFolder(backup, to, { isCaElsewhere: true });
+  assert.notEqual(replacedStore, null);
+  assert.equal(replacedCa, null);
+  assert.equal((await readdir(to)).includes("ca"), false);
+  await refuseUnfinishedRestore(dataFolder(to));
 });
 
 test("backup and restore: each file of the authority is on disk before they say so", LINUX, async (t) => {
