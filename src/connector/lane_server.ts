@@ -156,8 +156,10 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
   /** The backend has finished its answer, or failed. False: the exchange had ended before that. */
   answered(answer: BackendAnswer): boolean {
     if (answer !== this.#answer) return false;
+    const dropped = this.#waiting;
     this.#reset();
     this.#state = "answered";
+    if (dropped > 0) this.lane.consumed(dropped); // The broker may be at the end of the body, and lack credit for it.
     return true;
   }
 
