@@ -6,10 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createIssuing, createRoot } from "../../src/broker/ca/authority.ts";
+import { type Authority, createIssuing, createRoot } from "../../src/broker/ca/authority.ts";
+import { openCa } from "../../src/broker/ca/ca.ts";
 import { loadIdentity } from "../../src/connector/identity/identity.ts";
 import { startBroker } from "../../src/demo/processes.ts";
 import { certificateFingerprint, isIssuedBy, readCertificates } from "../../src/platform/certificate.ts";
+import { silentLog } from "../../src/platform/log.ts";
 import { brokerCli } from "../support/broker_cli.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
 import { Users } from "../support/user_requests.ts";
@@ -252,4 +254,35 @@ test("an authority elsewhere signs through a command; one that fails, hangs or s
     await rm(stage.stateDir, { recursive: true });
     await assert.rejects(stage.register(), /enrolment_failed|enrolment_busy|enrolment_refused|refused/, how);
   }
+});
+
+test("an authority elsewhere that cannot sign just when its root changes gives the broker's certificates later", async (t) => {
+  const folder = await temporary(t);
+  const [certificates, key] = [join(folder, "ca.pem"), join(folder, "issuing.key")];
+  const [before, after] = [await createRoot("before", Date.now()), await createRoot("after", Date.now())];
+  const issuedBy = async (root: Authority, name: string) => {
+    const issuing = await createIssuing(root, name, Date.now());
+    await writeFile(certificates, issuing.pem + after.pem + before.pem);
+    return issuing;
+  };
+  await writeFile(key, (await issuedBy(before, "before")).privateKey, { mode: 0o600 });
+  const flags = process.versions.deno === undefined ? [] : ["run", "-A", "--no-check"];
+  const command = [process.execPath, ...flags, SIGNER, key, "right"];
+  const names = ["tunnel.test", "enrol.test"];
+  const external = { command, certificates, timeoutMs: 30_000 };
+  await using ca = await openCa(folder, { names, log: silentLog, checkIntervalMs: 86_400_000, external });
+  const told: string[] = [];
+  ca.onServerContext(({ name }) => told.push(name));
+
+  await rm(key); // The signing program fails without it.
+  const issuing = await issuedBy(after, "after");
+  await assert.rejects(ca.tend(), { code: "ca_sign_failed" });
+  await writeFile(key, issuing.privateKey, { mode: 0o600 });
+  await ca.tend();
+  for (const name of names) {
+    const [leaf] = readCertificates(ca.serverContext(name).cert);
+    assert.ok(leaf.verify(issuing.certificate.publicKey), name);
+  }
+  await ca.tend();
+  assert.deepEqual(told, names, "once each");
 });

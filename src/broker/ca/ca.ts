@@ -165,18 +165,19 @@ class BrokerCa implements Ca {
 
   async #tend(): Promise<void> {
     const anchors = this.trustAnchors;
-    const { issuing } = this.#authorities.state;
     await this.#authorities.tend();
     // Whom we trust first: connectors must know a root before a certificate of ours is from it.
     if (this.trustAnchors !== anchors) { for (const listener of this.#trustListeners) listener(); }
-    await this.#renewContexts(this.#authorities.state.issuing.raw.equals(issuing.raw));
+    await this.#renewContexts();
   }
 
-  async #renewContexts(isSameIssuer: boolean): Promise<void> {
+  /** What fails is tried again the next time: an authority elsewhere may be out of reach just when it changes. */
+  async #renewContexts(): Promise<void> {
     const { log, clock } = this.#parts;
+    const issuer = certificateFingerprint(this.#authorities.state.issuing);
     for (const name of this.#names) {
       const before = this.#contexts.get(name);
-      if (before !== undefined && isSameIssuer && !isContextDue(before, clock.now())) continue;
+      if (before?.issuer === issuer && !isContextDue(before, clock.now())) continue;
       const context = await createServerContext(name, this.#authorities, clock.now());
       this.#contexts.set(name, context);
       if (before === undefined) continue;

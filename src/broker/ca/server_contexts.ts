@@ -1,4 +1,4 @@
-import { readCertificates, validity } from "../../platform/certificate.ts";
+import { certificateFingerprint, readCertificates, validity } from "../../platform/certificate.ts";
 import { generatePrivateKey } from "../../platform/x509.ts";
 import type { Authorities } from "./authorities.ts";
 import { lifetime, publicKeyOf } from "./authority.ts";
@@ -11,6 +11,8 @@ export interface ServerContext {
   key: string;
   /** Leaf, issuing certificate and root, PEM: the root too, so that a connector that enrols can compare fingerprints. */
   cert: string;
+  /** SHA-256 of the issuing certificate (DER), lower-case hex. */
+  issuer: string;
   /** When the leaf ends, milliseconds since the epoch. */
   notAfter: number;
 }
@@ -34,7 +36,8 @@ export async function createServerContext(
     ...lifetime(now, SERVER_CERTIFICATE_MS),
   });
   const { notAfter } = validity(readCertificates(leaf)[0]);
-  return { name, key, cert: leaf + pemOf(issuing) + pemOf(root), notAfter };
+  const issuer = certificateFingerprint(issuing);
+  return { name, key, cert: leaf + pemOf(issuing) + pemOf(root), issuer, notAfter };
 }
 
 /** True when a certificate has used up two thirds of its life, or none of it has come yet (the clock went back). */
