@@ -9,7 +9,6 @@
 import type { Environment } from "../platform/configuration.ts";
 import { inheritedSockets } from "../platform/inherited_sockets.ts";
 import { parseListenAddress } from "../platform/listen_address.ts";
-import type { Log } from "../platform/log.ts";
 import { createLogging } from "../platform/logging.ts";
 import { VERSION } from "../platform/version.ts";
 import { formatHostPort } from "../protocol/address.ts";
@@ -17,12 +16,10 @@ import { CreditBudget } from "../tunnel/credit_budget.ts";
 import { createAdminApp } from "./admin/app.ts";
 import { ensureFirstAdminToken } from "./admin/first_token.ts";
 import { serveAdmin } from "./admin/serve.ts";
-import { type Ca, openCa } from "./ca/ca.ts";
-import { readCaKey } from "./ca/ca_key.ts";
 import { CertificateRate } from "./ca/certificate_rate.ts";
-import { mayCreateAuthority } from "./ca/may_create.ts";
 import { ClockWatch } from "./clock_watch.ts";
 import type { BrokerConfiguration } from "./config.ts";
+import { openConfiguredCa } from "./configured_ca.ts";
 import { dataFolder } from "./data_folder.ts";
 import { checkDataFolderModes } from "./data_folder_modes.ts";
 import { lockDataFolder } from "./data_folder_lock.ts";
@@ -36,7 +33,6 @@ import { createMetrics } from "./metrics/prometheus.ts";
 import { missingForUsers } from "./missing_for_users.ts";
 import { connectorAddress, createPorts, listen, type Listening } from "./ports.ts";
 import { Registry } from "./registry/registry.ts";
-import type { Store } from "./store/port.ts";
 import { openStore } from "./store/sqlite.ts";
 import { refuseUnfinishedRestore } from "./unfinished_restore.ts";
 import { createTunnelSide } from "./tunnel_side.ts";
@@ -83,7 +79,9 @@ export async function runBroker(
   watch.compare((await store.listAudit({ limit: 1 })).items[0]?.at ?? null);
   stack.defer(await followSettings(store, logging));
   await ensureFirstAdminToken(store, folder.adminToken, log);
-  const ca = stack.use(await openCaOf(config, env, store, watch, log));
+  const ca = stack.use(
+    await openConfiguredCa(config, env, store, { isClockTrusted: () => watch.isTrusted(), log }),
+  );
   const rate = new CertificateRate(config.certificateRenewalsPerHour);
   const registry = stack.use(
     new Registry(new CreditBudget(config.exchangeMemoryBytes), {
@@ -186,33 +184,6 @@ export async function runBroker(
     process.stdout.write(`${JSON.stringify(ready)}\n`);
   }
   await aborted(signal);
-}
-
-/** The certificate authority as configured. */
-async function openCaOf(
-  config: BrokerConfiguration,
-  env: Environment,
-  store: Store,
-  watch: ClockWatch,
-  log: Log,
-): Promise<Ca> {
-  return openCa(config.dataDir, {
-    names: [config.tunnelName, config.enrolName],
-    connectorCertificateMs: config.connectorCertificateMs,
-    key: await readCaKey(config.caKeyFile, env),
-    overlapMs: config.caOverlapMs,
-    checkIntervalMs: config.caCheckIntervalMs,
-    mayCreate: () => mayCreateAuthority(store),
-    isClockTrusted: () => watch.isTrusted(),
-    ...(config.caSignCommand.length === 0 ? {} : {
-      external: {
-        command: config.caSignCommand,
-        certificates: config.caCertificatesFile,
-        timeoutMs: config.caSignTimeoutMs,
-      },
-    }),
-    log,
-  });
 }
 
 function flat(listeners: Listening): Record<string, string> {

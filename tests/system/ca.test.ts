@@ -256,7 +256,7 @@ test("an authority elsewhere signs through a command; one that fails, hangs or s
   }
 });
 
-test("an authority elsewhere that cannot sign just when its root changes gives the broker's certificates later", async (t) => {
+test("an authority elsewhere: init makes no other one; where it cannot sign just when its root changes it signs later", async (t) => {
   const folder = await temporary(t);
   const [certificates, key] = [join(folder, "ca.pem"), join(folder, "issuing.key")];
   const [before, after] = [await createRoot("before", Date.now()), await createRoot("after", Date.now())];
@@ -273,6 +273,15 @@ test("an authority elsewhere that cannot sign just when its root changes gives t
   await using ca = await openCa(folder, { names, log: silentLog, checkIntervalMs: 86_400_000, external });
   const told: string[] = [];
   ca.onServerContext(({ name }) => told.push(name));
+
+  const dataDir = join(folder, "data");
+  const made = await brokerCli(["init", "--data-dir", dataDir, "--json"], {
+    SALLYPORT_CA_SIGN_COMMAND: command.join(","),
+    SALLYPORT_CA_CERTIFICATES_FILE: certificates,
+    SALLYPORT_CA_SIGN_TIMEOUT_MS: "30000",
+  });
+  assert.equal(made.json?.caFingerprint, ca.caFingerprint, made.stderr);
+  assert.ok(!(await readdir(dataDir)).includes("ca"), "no key of ours");
 
   await rm(key); // The signing program fails without it.
   const issuing = await issuedBy(after, "after");

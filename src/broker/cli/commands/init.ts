@@ -16,23 +16,19 @@ export function addInitCommand(program: Command, context: CliContext): void {
   }))
     .option("--json", "print JSON")
     .action(async ({ json, ...location }: LocationOptions & { json?: boolean }) => {
-      const { dataDir, tunnelName, enrolName, caKeyFile } = await localConfiguration(location, context);
+      const config = await localConfiguration(location, context);
+      const { dataDir } = config;
       const { dataFolder } = await import("../../data_folder.ts");
       const { openStore } = await import("../../store/sqlite.ts");
-      const { openCa } = await import("../../ca/ca.ts");
-      const { readCaKey } = await import("../../ca/ca_key.ts");
-      const { mayCreateAuthority } = await import("../../ca/may_create.ts");
+      const { openConfiguredCa } = await import("../../configured_ca.ts");
       const { refuseUnfinishedRestore } = await import("../../unfinished_restore.ts");
       const { ensureFirstAdminToken } = await import("../../admin/first_token.ts");
       const folder = dataFolder(dataDir);
       await refuseUnfinishedRestore(folder);
       await using store = await openStore({ path: folder.store });
-      await using ca = await openCa(dataDir, {
-        names: [tunnelName, enrolName],
-        key: await readCaKey(caKeyFile, context.env),
-        mayCreate: () => mayCreateAuthority(store),
-        log: silentLog,
-      });
+      // Nobody watches the clock here: what is due of an authority that is there is left to the broker.
+      const isClockTrusted = () => false;
+      await using ca = await openConfiguredCa(config, context.env, store, { isClockTrusted, log: silentLog });
       const tokenMade = await ensureFirstAdminToken(store, folder.adminToken, silentLog);
       const { caFingerprint } = ca;
       const made = { dataDir, caFingerprint, adminTokenFile: folder.adminToken, adminTokenMade: tokenMade };
