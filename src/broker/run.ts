@@ -15,7 +15,7 @@ import { formatHostPort } from "../protocol/address.ts";
 import { CreditBudget } from "../tunnel/credit_budget.ts";
 import { createAdminApp } from "./admin/app.ts";
 import { ensureFirstAdminToken } from "./admin/first_token.ts";
-import { serveAdmin } from "./admin/serve.ts";
+import { type AdminServer, serveAdmin } from "./admin/serve.ts";
 import { CertificateRate } from "./ca/certificate_rate.ts";
 import { ClockWatch } from "./clock_watch.ts";
 import type { BrokerConfiguration } from "./config.ts";
@@ -116,6 +116,9 @@ export async function runBroker(
     counters,
     log,
   });
+  let admin: AdminServer | null = null;
+  // After the drain: whoever balances load in front of us reads on /readyz that it has begun.
+  stack.defer(async () => await admin?.close());
   stack.defer(() => {
     if (state === "serving") {
       log.info("stopping: waiting for exchanges in flight", { atMostMs: config.drainMs });
@@ -135,7 +138,7 @@ export async function runBroker(
     }),
   );
 
-  const admin = await serveAdmin(
+  admin = await serveAdmin(
     createAdminApp({
       store,
       inactiveAfterMs: config.inactiveAfterMs,
@@ -167,7 +170,6 @@ export async function runBroker(
     }),
     parseListenAddress(config.adminListen)!,
   );
-  stack.defer(() => admin.close());
   listeners.admin = { address: parseListenAddress(config.adminListen)!.host, port: admin.port };
 
   state = "serving";
