@@ -29,6 +29,8 @@ function liveTunnel(tunnel: BrokerTunnel): LiveTunnel {
   const { hello } = tunnel;
   return {
     instanceId: hello?.instanceId ?? "",
+    // One that is closed is in no list any more.
+    state: tunnel.state === "closed" ? "draining" : tunnel.state,
     externalIp: tunnel.peer.externalIp,
     connectedAt: tunnel.connectedAt,
     softwareVersion: hello?.softwareVersion ?? "",

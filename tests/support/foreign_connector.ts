@@ -23,6 +23,7 @@ export interface ForeignConnector extends Disposable {
 export async function foreignConnector(
   stateDir: string,
   notice: (type: string, fields: Fields) => void = () => {},
+  capabilities: readonly string[] = [],
 ): Promise<ForeignConnector> {
   const identity = await loadIdentity(stateDir);
   const dialled = await dialTunnel(
@@ -44,7 +45,7 @@ export async function foreignConnector(
   const welcome = await control.request("hello", {
     revision: PROTOCOL_REVISION,
     oldestRevision: OLDEST_PROTOCOL_REVISION,
-    capabilities: [],
+    capabilities: [...capabilities],
     softwareVersion: "0.0.1",
     machineName: "foreign",
     os: "none",

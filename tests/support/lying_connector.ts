@@ -28,8 +28,12 @@ export class LyingConnector implements Disposable {
   }
 
   /** Dials with the identity in a state folder and opens so many lanes. */
-  static async start(stateDir: string, lanes: number): Promise<LyingConnector> {
-    const liar = new LyingConnector(await foreignConnector(stateDir));
+  static async start(
+    stateDir: string,
+    lanes: number,
+    capabilities: readonly string[] = [],
+  ): Promise<LyingConnector> {
+    const liar = new LyingConnector(await foreignConnector(stateDir, undefined, capabilities));
     for (let i = 0; i < lanes; i++) await liar.openLane();
     return liar;
   }

@@ -17,6 +17,7 @@ import { type TcpRelay, tcpRelay } from "./tcp_relay.ts";
 /** A tunnel as the admin API shows it. */
 export interface TunnelFacts {
   instanceId: string;
+  state: string;
   connectedAt: string;
   lanesIdle: number;
   lanesBusy: number;

@@ -4,6 +4,8 @@ import type { Timestamp } from "../model.ts";
 export interface LiveTunnel {
   /** Random id of the connector's process. */
   instanceId: string;
+  /** `ready`: it serves; `stuck`: exchanges do not get through it; `draining`: nothing new begins; `greeting`: not yet. */
+  state: "greeting" | "ready" | "stuck" | "draining";
   externalIp: string;
   connectedAt: Timestamp;
   softwareVersion: string;

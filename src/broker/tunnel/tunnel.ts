@@ -36,6 +36,12 @@ export interface TunnelDeps {
   maxLanes: number;
 }
 
+/**
+ * `stuck`: exchanges do not get through; out of rotation until they do. `draining`: what has begun goes on, and nothing
+ * new begins.
+ */
+export type TunnelState = "greeting" | "ready" | "stuck" | "draining" | "closed";
+
 /** The broker's end of one tunnel: its state, its control channel and its place in the registry. */
 export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
   /** The connection that it is. */
@@ -51,11 +57,7 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
   readonly #pulse: Pulse;
   readonly #certificateEnd: CertificateEnd;
   readonly #onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void;
-  /**
-   * `stuck`: exchanges do not get through; out of rotation until they do. `draining`: what has begun goes on, and nothing
-   * new begins.
-   */
-  #state: "greeting" | "ready" | "stuck" | "draining" | "closed" = "greeting";
+  #state: TunnelState = "greeting";
   #groupId: string;
   #hello: Hello | null = null;
   /** Revision that the connector last asked for, for display. */
@@ -113,6 +115,10 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
 
   get bulk(): number {
     return this.#lanes.bulk;
+  }
+
+  get state(): TunnelState {
+    return this.#state;
   }
 
   /** True while exchanges do not get through it. */

@@ -12,6 +12,11 @@ const status = z.enum(["active", "inactive", "pending", "disabled", "revoked"]).
 /** A tunnel as the API shows it. */
 export const tunnelSchema = z.object({
   instanceId: z.string().openapi({ description: "Random id of the connector's process." }),
+  state: z.enum(["greeting", "ready", "stuck", "draining"]).openapi({
+    description:
+      "ready: it serves; stuck: open, but exchanges do not get through it, so it is given none; draining: what " +
+      "has begun on it goes on, and nothing new begins; greeting: its connector has not introduced itself yet.",
+  }),
   externalIp: z.string(),
   connectedAt: moment,
   version: z.string(),

@@ -147,6 +147,7 @@ function describe(c: ConnectorAnswer): string {
   ]);
   const rows = c.tunnels.map((t) => [
     t.instanceId,
+    t.state,
     when(t.connectedAt),
     t.rttMs === null ? null : `${Math.round(t.rttMs * 10) / 10} ms`,
     t.lanesIdle,
@@ -155,6 +156,16 @@ function describe(c: ConnectorAnswer): string {
     t.bytesIn,
     t.bytesOut,
   ]);
-  const columns = ["TUNNEL", "SINCE", "ROUND TRIP", "IDLE", "BUSY", "EXCHANGES", "BYTES IN", "BYTES OUT"];
+  const columns = [
+    "TUNNEL",
+    "STATE",
+    "SINCE",
+    "ROUND TRIP",
+    "IDLE",
+    "BUSY",
+    "EXCHANGES",
+    "BYTES IN",
+    "BYTES OUT",
+  ];
   return `${head}\n\n${table(columns, rows, "No tunnel.")}`;
 }

@@ -68,6 +68,7 @@ test("connectors: two processes with one identity show, tunnels of one process d
   const { connector } = await enrolOne(store, clock);
   const tunnel = (instanceId: string) => ({
     instanceId,
+    state: "ready" as const,
     externalIp: "203.0.113.9",
     connectedAt: clock.now(),
     softwareVersion: "1",

@@ -211,6 +211,7 @@ test("connectors: shows stored and live facts; status follows switches and time"
 
   const tunnel = {
     instanceId: "i1",
+    state: "ready" as const,
     externalIp: "203.0.113.9",
     connectedAt: clock.now(),
     softwareVersion: "0.2.0",

@@ -1,0 +1,71 @@
+/** A tunnel whose connection is well, and on which no exchange is answered. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { registerConnector } from "../../src/demo/processes.ts";
+import { PROBE_CAPABILITY } from "../../src/protocol/probe.ts";
+import type { Lane } from "../../src/tunnel/lane.ts";
+import { connectorRuntime } from "../support/connector_runtime.ts";
+import { LyingConnector } from "../support/lying_connector.ts";
+import { TunnelStage } from "../support/tunnel_stage.ts";
+import { Users } from "../support/user_requests.ts";
+
+const GETS = 20;
+
+test("pings are answered and exchanges are not: out of rotation, its GETs go elsewhere, and it comes back by itself", async () => {
+  await using stage = await TunnelStage.start();
+  using users = new Users();
+  const { origin } = await stage.backend((_req, res) => void res.end("elsewhere"));
+  await stage.publish("/", origin);
+  const stateDir = join(stage.folder, "wedged");
+  const token = await stage.broker.admin.enrolmentToken();
+  const { connectorId } = await registerConnector({ stateDir, token, runtime: connectorRuntime() });
+  using wedged = await LyingConnector.start(stateDir, GETS, [PROBE_CAPABILITY]);
+  const held = new Map<Lane, string>();
+  wedged.answer = (lane, { method }) => held.set(lane, method);
+  const state = async () => {
+    const { tunnels } = await stage.broker.admin.request("GET", `connectors/${connectorId}`) as {
+      tunnels: { state: string }[];
+    };
+    return tunnels[0]?.state;
+  };
+  const ready = async () => {
+    const response = await fetch(new URL("/readyz", stage.broker.adminUrl));
+    return [response.status, (await response.json() as { reasons: string[] }).reasons];
+  };
+  const post = users.get(stage.url("/post"), { method: "POST" });
+  const posts = [post];
+  // Half of them find the wedged one, a POST among them.
+  while (![...held.values()].includes("POST")) {
+    posts.push(users.get(stage.url("/post"), { method: "POST" }));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const answers = await Promise.all(Array.from({ length: GETS }, () => users.get(stage.url())));
+  assert.deepEqual(
+    new Set(answers.map(({ status, body }) => `${status} ${body}`)),
+    new Set(["200 elsewhere"]),
+  );
+  assert.ok([...held.values()].includes("GET"), "some had gone there");
+  assert.equal(await state(), "stuck");
+  assert.deepEqual(await ready(), [200, []]);
+  // Its connection answers pings all the while, and nothing new goes there.
+  await new Promise((resolve, reject) =>
+    wedged.foreign.dialled.session.ping((error) => error ? reject(error) : resolve(undefined))
+  );
+  const before = held.size;
+  for (let i = 0; i < GETS; i++) assert.equal((await users.get(stage.url())).body, "elsewhere");
+  assert.equal(held.size, before);
+
+  await stage.connector.stop();
+  await stage.until("the other one is gone", ({ connected }) => !connected);
+  assert.deepEqual(await ready(), [503, ["no exchange gets through any tunnel"]]);
+  const waiting = users.get(stage.url());
+
+  wedged.says({ status: 200 });
+  const { answer } = wedged;
+  for (const lane of held.keys()) if (!lane.isIdle) answer(lane, {} as never);
+  assert.equal((await waiting).status, 200);
+  assert.equal(await state(), "ready");
+  assert.deepEqual(await ready(), [200, []]);
+  assert.deepEqual(new Set((await Promise.all(posts)).map(({ status }) => status)), new Set([200]));
+});
