@@ -188,8 +188,20 @@ test("only a tunnel that lasted 10 s makes waits short again", async (t) => {
   const failures = Array.from({ length: 4 }, unreachable);
   assert.deepEqual(
     await waitsAfter(t, [...failures, { lastsMs: 9_999 }, unreachable(), { lastsMs: 10_000 }, unreachable()]),
-    [250, 500, 500, 500, 4_000, 500, 250, 500],
+    [250, 500, 500, 500, 250, 500, 250, 500],
   );
+  const short = { lastsMs: 9_999 };
+  assert.deepEqual(await waitsAfter(t, [short, short, unreachable(), short, { lastsMs: 10_000 }, short]), [
+    ...[250, 500, 500, 1_000],
+    ...[250, 500],
+  ]);
+});
+
+test("that nobody was there for long makes no wait longer once somebody is", async (t) => {
+  const away = () => Array.from({ length: 20 }, unreachable);
+  const lost = () => new DialError("broker_lost", "", { retryable: true });
+  const waits = await waitsAfter(t, [...away(), lost(), lost(), ...away(), { lastsMs: 5_000 }]);
+  assert.deepEqual([waits[20], waits[21], waits.at(-1)], [250, 500, 1_000]);
 });
 
 test("a signal ends the tunnel and the run", async () => {
