@@ -204,7 +204,7 @@ export const BROKER_CONFIGURATION = defineConfiguration({
     waitForConnectorMax: {
       type: integer(0, 1_000_000),
       default: 1_000,
-      describe: "Requests for one group that may wait for a connector at a time",
+      describe: "Requests for one app that may wait for a connector at a time",
     },
     maxRequestHeadBytes: {
       type: integer(1_024, 65_536),

@@ -93,7 +93,7 @@ function least<T extends Candidate>(
   return best;
 }
 
-/** The next in turn among the least flawed; bulk does not count here, since turns are what was asked for. */
+/** The next in turn among the least flawed. Bulk costs no turn, but where its connector has a tunnel without, that takes it. */
 function next<T extends Candidate>(
   tunnels: readonly T[],
   flaws: (tunnel: T) => number,
@@ -105,7 +105,9 @@ function next<T extends Candidate>(
     const at = (spread.turn + i) % tunnels.length;
     if ((flaws(tunnels[at]!) & ~HAS_BULK) !== fewest) continue;
     spread.turn = at;
-    return tunnels[at]!;
+    const { bulk, connectorId } = tunnels[at]!;
+    const free = bulk === 0 ? undefined : tunnels.find((t) => t.connectorId === connectorId && t.bulk === 0);
+    return free ?? tunnels[at]!;
   }
   return tunnels[0]!;
 }

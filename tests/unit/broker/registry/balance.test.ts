@@ -43,6 +43,14 @@ test("round robin: each in turn, however busy", () => {
   assert.match(chosen, /^(abcabc|bcabca|cabcab)$/);
 });
 
+test("round robin: bulk costs a connector no turn, but its tunnel without takes it", () => {
+  const who = waiter({ balancing: "round_robin" });
+  const all = [tunnel("a", 1, 1), tunnel("a", 0), tunnel("b", 2, 2)];
+  const chosen = Array.from({ length: 6 }, () => chooseTunnel(all, who, WELL));
+  assert.equal(chosen.filter((one) => one === all[0]).length, 0);
+  assert.equal(chosen.filter((one) => one === all[2]).length, 2);
+});
+
 test("latency: slowness counts as much as load, and who is not known yet is tried", () => {
   const who = waiter({ balancing: "latency" });
   const latency = (_app: string, id: string) => ({ slow: 100, quick: 10 })[id] ?? 0;

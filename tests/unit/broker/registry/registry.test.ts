@@ -44,8 +44,8 @@ class Waiter {
   result = "";
   readonly done: Promise<string>;
   #resolve: (result: string) => void = () => {};
-  constructor(groupId: string) {
-    this.spread = spreadOf({ id: "app", groupId });
+  constructor(groupId: string, appId: string) {
+    this.spread = spreadOf({ id: appId, groupId });
     this.done = new Promise((resolve) => this.#resolve = resolve);
   }
   laneReady(got: LanePort, connectorId: string): void {
@@ -56,8 +56,8 @@ class Waiter {
   }
 }
 
-function acquire(from: Registry, groupId = "g"): Waiter {
-  const waiter = new Waiter(groupId);
+function acquire(from: Registry, groupId = "g", appId = "app"): Waiter {
+  const waiter = new Waiter(groupId, appId);
   from.acquire(waiter);
   return waiter;
 }
@@ -138,6 +138,21 @@ test("no more may wait than the limits say", (t) => {
   acquire(all);
   assert.equal(acquire(all).result, "overloaded");
   assert.equal(all.waiting, 5);
+});
+
+test("each app of a group has its own share of those who wait for a connector", (t) => {
+  const all = registry(t);
+  for (let i = 0; i < 4; i++) acquire(all, "g", "crowded");
+  assert.equal(all.waiting, 3);
+  const other = acquire(all, "g", "quiet");
+  assert.equal(other.result, "");
+  assert.equal(acquire(all, "g", "crowded").result, "no_connector");
+  // One that is served makes room for the next of its app.
+  const tunnel = new Tunnel("c", "l1");
+  all.add("g", tunnel);
+  all.remove("g", tunnel);
+  assert.equal(acquire(all, "g", "crowded").result, "");
+  assert.equal(acquire(all, "g", "crowded").result, "no_connector");
 });
 
 test("who has given up is not called, and its lane goes to the next", (t) => {
