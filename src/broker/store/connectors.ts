@@ -70,13 +70,16 @@ export function connectorCalls(
 
     noteAbsence: (connected, ms, limitMs) =>
       database.note(async (db) => {
-        const isConnected = sql<boolean>`id IN (SELECT value FROM json_each(${JSON.stringify(connected)}))`;
+        // One that is disabled is away because an administrator said so, and may want it back.
+        const isExcused = sql<
+          boolean
+        >`(enabled = 0 OR id IN (SELECT value FROM json_each(${JSON.stringify(connected)})))`;
         await db.updateTable("connectors").set({ absent_ms: 0 })
-          .where("absent_ms", ">", 0).where(isConnected).execute();
+          .where("absent_ms", ">", 0).where(isExcused).execute();
         await db.updateTable("connectors").set(({ eb }) => ({
           absent_ms: eb("absent_ms", "+", Math.round(ms)),
         }))
-          .where(({ not }) => not(isConnected)).execute();
+          .where(({ not }) => not(isExcused)).execute();
         const absent = await db.selectFrom("connectors").select("id").where("absent_ms", ">=", limitMs)
           .orderBy("id").limit(MOST_ABSENT).execute();
         return absent.map(({ id }) => id);

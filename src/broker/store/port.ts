@@ -101,8 +101,8 @@ export interface Store {
   ): Promise<ConnectorRecord>;
   deleteConnector(actor: Actor, id: string, expectedVersion?: number): Promise<void>;
   /**
-   * Adds `ms` to the absence of all connectors but those in `connected`, whose absence ends; not audited. Gives the ids of
-   * some that have been absent for `limitMs` or more in all.
+   * Adds `ms` to the absence of all connectors but those that are in `connected` or disabled, whose absence ends; not
+   * audited. Gives the ids of some that have been absent for `limitMs` or more in all.
    */
   noteAbsence(connected: readonly string[], ms: number, limitMs: number): Promise<string[]>;
   /**

@@ -86,6 +86,19 @@ test("an absence ends with a tunnel: it begins anew", async (t) => {
   assert.deepEqual(await left(), ids);
 });
 
+test("a disabled connector is not removed, and its time begins when it is enabled again", async (t) => {
+  const { store, ids, pass, left } = await watched(t, 1);
+  await store.updateConnector(ADMIN, ids[0]!, { enabled: false });
+  await store.noteAbsence([], 20 * DAY, Number.MAX_SAFE_INTEGER);
+  await pass(180_000);
+  assert.deepEqual(await left(), ids);
+  await store.updateConnector(ADMIN, ids[0]!, { enabled: true });
+  await store.noteAbsence([], 10 * DAY - 60_000, Number.MAX_SAFE_INTEGER);
+  assert.deepEqual(await left(), ids);
+  await pass(120_000);
+  assert.deepEqual(await left(), []);
+});
+
 test("a suspended process and a step of the wall clock remove nobody", async (t) => {
   const { clock, ids, watch, sweep, left } = await watched(t, 1);
   clock.time += 400 * DAY;
