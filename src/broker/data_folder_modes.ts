@@ -22,6 +22,21 @@ export async function checkDataFolderModes({ root, ca, adminToken }: DataFolder)
   }
 }
 
+/**
+ * To be called before a command writes: throws `data_folder_permissions` where root would leave files of its own in the
+ * folder of a broker that runs as another user, and could do nothing with them.
+ */
+export async function checkDataFolderOwner(root: string): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const uid = await fileStep("read", root, () => stat(root).then(({ uid }) => uid, nothingIfMissing(0)));
+  if (uid === 0) return;
+  throw new StoreError(
+    "data_folder_permissions",
+    `Cannot change "${root}": it is of user ${uid}, and this program runs as root; run it as that user: sudo -u '#${uid}' ...`,
+    { details: { path: root, uid } },
+  );
+}
+
 async function check(path: string, forbidden: number, cure: string): Promise<void> {
   const mode = await fileStep("read", path, () => stat(path).then(({ mode }) => mode, nothingIfMissing(0)));
   if ((mode & forbidden) === 0) return;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -377,6 +377,46 @@ test("broker CLI: the last admin token cannot be revoked; reset, with the broker
   });
   assert.equal(old.json.error.code, "unauthorized");
 });
+
+test("broker CLI: reset makes no folder where none is", async (t) => {
+  const other = await mkdtemp(join(tmpdir(), "sallyport-reset-"));
+  t.after(() => rm(other, { recursive: true, force: true }));
+  const reset = await brokerCli(["admin-token", "reset", "--data-dir", join(other, "typo"), "--json"]);
+  assert.deepEqual([reset.code, reset.json.error.code], [2, "usage_invalid"]);
+  assert.deepEqual(await readdir(other), []);
+});
+
+test(
+  "broker CLI: what root would write into the folder of another user's broker is refused, looking is not",
+  {
+    skip: process.getuid?.() !== 0 && "only root can give a folder away",
+  },
+  async (t) => {
+    const other = await mkdtemp(join(tmpdir(), "sallyport-owner-"));
+    t.after(() => rm(other, { recursive: true, force: true }));
+    const [data, backup] = [join(other, "data"), join(other, "backup")];
+    const run = (...args: string[]) => brokerCli([...args, "--data-dir", data, "--json"]);
+    assert.equal((await run("init")).code, 0);
+    const paths = async () =>
+      ["", ...await readdir(data, { recursive: true })].map((name) => join(data, name));
+    for (const path of await paths()) await chown(path, 12_345, 12_345);
+    for (const args of [["ca", "show"], ["backup", "--to", backup]]) {
+      assert.equal((await run(...args)).code, 0, args.join(" "));
+    }
+    const writing = [
+      ["init"],
+      ["ca", "renew-issuing"],
+      ["ca", "export-root-key", join(other, "root.key.pem"), "--remove"],
+      ["restore", backup],
+      ["admin-token", "reset"],
+    ];
+    for (const args of writing) {
+      const { code, json } = await run(...args);
+      assert.deepEqual([code, json?.error?.code], [1, "data_folder_permissions"], args.join(" "));
+    }
+    for (const path of await paths()) assert.equal((await stat(path)).uid, 12_345, path);
+  },
+);
 
 function createAdminAppStub() {
   const metrics = createMetrics({ counters: new DataPlaneCounters(), processMetrics: false });

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { syncFolder, writeFileAtomically } from "../../platform/atomic_file.ts";
 import { makeFolder } from "../../platform/make_folder.ts";
@@ -8,9 +8,10 @@ import { CaFolder } from "../ca/ca_folder.ts";
 import { changing } from "../ca/roll_over.ts";
 import { dataFolder } from "../data_folder.ts";
 import { lockDataFolder } from "../data_folder_lock.ts";
+import { checkDataFolderOwner } from "../data_folder_modes.ts";
 import { backupStore } from "../store/backup.ts";
 import { restoreStore } from "../store/restore.ts";
-import { syncToDisk } from "../store/store_file.ts";
+import { exists, syncToDisk } from "../store/store_file.ts";
 import { CommandError } from "./errors.ts";
 
 /** What a restore put aside: nothing where there was nothing. */
@@ -82,6 +83,7 @@ export async function restoreDataFolder(
   }
   // A name that the broker clears away at its next start, should this be cut off.
   const staged = join(dataDir, `ca.${randomBytes(6).toString("hex")}.new`);
+  await checkDataFolderOwner(dataDir);
   using _lock = await lockDataFolder(dataDir, false);
   try {
     if (!isCaElsewhere) await step("restore", backup, () => copyFolder(from.ca, staged));
@@ -134,8 +136,4 @@ async function step<T>(action: "back up" | "restore", path: string, work: () => 
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new CommandError(code, `Cannot ${action} "${path}": ${why}`, { cause });
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(() => true, () => false);
 }

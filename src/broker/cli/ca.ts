@@ -21,6 +21,7 @@ import {
 import { isSealed, openKey } from "../ca/sealed_key.ts";
 import { dataFolder } from "../data_folder.ts";
 import { lockDataFolder } from "../data_folder_lock.ts";
+import { checkDataFolderOwner } from "../data_folder_modes.ts";
 import { audited } from "../store/audited.ts";
 import { connectorsWithoutRoot, type UnawareConnector } from "../store/roots_not_learned.ts";
 import { CommandError } from "./errors.ts";
@@ -57,6 +58,7 @@ export async function openCaFiles(dataDir: string, keyFile: string, env: Environ
 export async function createCa(dataDir: string, keyFile: string, env: Environment): Promise<ShownCa> {
   const key = await readCaKey(keyFile, env);
   const folder = new CaFolder(dataDir, key);
+  await checkDataFolderOwner(dataDir);
   using _lock = await lockDataFolder(dataDir, false);
   if (await folder.exists()) {
     throw new CaError("ca_exists", `Cannot make a certificate authority: "${folder.path}" is there`);
@@ -136,6 +138,7 @@ export async function dropRootNow(files: CaFiles, fingerprint: string): Promise<
 /** Copies the root's key, as it lies there, to a new file (0600); on request removes it. Throws `backup_failed`. */
 export async function exportRootKey(files: CaFiles, to: string, remove: boolean): Promise<void> {
   const { folder } = files;
+  if (remove) await checkDataFolderOwner(files.dataDir);
   const details = { to: resolve(to), removed: remove };
   await changing(folder, () => withEntry(files, "ca.export_root_key", details, copy));
   async function copy(): Promise<void> {
@@ -176,6 +179,7 @@ export async function rekey(files: CaFiles, keyFile: string): Promise<ShownCa> {
   const { folder, dataDir, key, env } = files;
   const nextKey = await readCaKey(keyFile, env);
   const next = new CaFolder(dataDir, nextKey);
+  await checkDataFolderOwner(dataDir);
   await changing(folder, async () => {
     const opened: [name: string, content: string][] = [];
     for (const name of [ROOT_KEY, NEXT_ROOT_KEY, NEXT, ISSUING]) {
@@ -208,6 +212,7 @@ async function change(
   details: Readonly<Record<string, unknown>>,
   work: (now: number) => Promise<void>,
 ): Promise<ShownCa> {
+  await checkDataFolderOwner(files.dataDir);
   await changing(files.folder, () => withEntry(files, action, details, () => work(Date.now())));
   return await showCa(files);
 }

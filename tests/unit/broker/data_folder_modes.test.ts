@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { dataFolder } from "../../../src/broker/data_folder.ts";
 import { lockDataFolder } from "../../../src/broker/data_folder_lock.ts";
-import { checkDataFolderModes } from "../../../src/broker/data_folder_modes.ts";
+import { checkDataFolderModes, checkDataFolderOwner } from "../../../src/broker/data_folder_modes.ts";
 import { lockStore } from "../../../src/broker/store/store_lock.ts";
 import { temporaryFolder } from "../../support/store_fixture.ts";
 
@@ -70,4 +70,14 @@ test("locks: one that root makes is the folder's owner's", {
   using _lock = lockStore(join(root, "store"), "shared");
   const { uid, gid } = statSync(join(root, "store.lock"));
   assert.deepEqual([uid, gid], [12_345, 12_346]);
+});
+
+test("data folder: root does not leave files of its own in another user's", {
+  skip: process.getuid?.() !== 0 && "only root can give a folder away",
+}, async (t) => {
+  const root = temporaryFolder(t);
+  await checkDataFolderOwner(root);
+  await checkDataFolderOwner(join(root, "not-there"));
+  chownSync(root, 12_345, 12_346);
+  await assert.rejects(checkDataFolderOwner(root), { code: "data_folder_permissions" });
 });

@@ -3,6 +3,7 @@ import type { AdminTokenAnswer, NewAdminTokenAnswer } from "../../admin/schemas/
 import { addClientCommand, addCommand, addLocation } from "../command.ts";
 import { localConfiguration, type LocationOptions } from "../configuration.ts";
 import { type CliContext, printAnswer } from "../context.ts";
+import { UsageError } from "../errors.ts";
 import { table, when } from "../table.ts";
 
 /** `admin-token ...` */
@@ -56,9 +57,18 @@ export function addAdminTokenCommands(program: Command, context: CliContext): vo
       const { dataDir } = await localConfiguration(location, context);
       const { dataFolder } = await import("../../data_folder.ts");
       const { lockDataFolder } = await import("../../data_folder_lock.ts");
+      const { checkDataFolderOwner } = await import("../../data_folder_modes.ts");
       const { openStore } = await import("../../store/sqlite.ts");
+      const { exists } = await import("../../store/store_file.ts");
       const { resetAdminTokens } = await import("../../admin/first_token.ts");
       const { store: path, adminToken } = dataFolder(dataDir);
+      if (!await exists(path)) {
+        throw new UsageError(
+          "usage_invalid",
+          `Cannot reset the admin tokens: there is no store in "${dataDir}"; name the broker's --data-dir or --config`,
+        );
+      }
+      await checkDataFolderOwner(dataDir);
       using _lock = await lockDataFolder(dataDir, false);
       await using store = await openStore({ path });
       await resetAdminTokens(store, adminToken);

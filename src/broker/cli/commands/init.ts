@@ -23,7 +23,9 @@ export function addInitCommand(program: Command, context: CliContext): void {
       const { openConfiguredCa } = await import("../../configured_ca.ts");
       const { refuseUnfinishedRestore } = await import("../../unfinished_restore.ts");
       const { ensureFirstAdminToken } = await import("../../admin/first_token.ts");
+      const { checkDataFolderOwner } = await import("../../data_folder_modes.ts");
       const folder = dataFolder(dataDir);
+      await checkDataFolderOwner(dataDir);
       await refuseUnfinishedRestore(folder);
       await using store = await openStore({ path: folder.store });
       // Nobody watches the clock here: what is due of an authority that is there is left to the broker.
