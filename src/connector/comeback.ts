@@ -1,5 +1,6 @@
 import type { Log } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
+import type { HostPort } from "../protocol/address.ts";
 import { dialTunnel } from "./dial.ts";
 import { RegistrationError } from "./identity/errors.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -40,11 +41,11 @@ export class Comeback {
 
   /**
    * Resolves at once while the certificate is good, and where only this host's clock has it expired: the broker decides by its
-   * own. Throws `RegistrationError`, `StateError`, `RenewalError`, `DialError`. */
-  async ensure(signal: AbortSignal): Promise<void> {
+   * own. `address`: by which way the broker is asked. Throws `RegistrationError`, `StateError`, `RenewalError`, `DialError`. */
+  async ensure(signal: AbortSignal, address?: HostPort): Promise<void> {
     const { identity, now = Date.now } = this.#options;
     if (now() < identity().notAfter) return;
-    this.#running ??= this.#comeBack(AbortSignal.any([signal, this.#stopping.signal]))
+    this.#running ??= this.#comeBack(AbortSignal.any([signal, this.#stopping.signal]), address)
       .finally(() => this.#running = null);
     await this.#running.catch((error: Error) => {
       if (!isGoodByBrokersClock(error, identity().notAfter)) throw error;
@@ -61,17 +62,27 @@ export class Comeback {
     await this.#running?.catch(() => {}); // Told to those who wait for it.
   }
 
-  async #comeBack(signal: AbortSignal): Promise<void> {
+  async #comeBack(signal: AbortSignal, address?: HostPort): Promise<void> {
     const { stateDir, use, targetOf, machineName, os, stepMs, log, proxyFor } = this.#options;
     const identity = this.#options.identity();
+    const way = address === undefined ? {} : { address };
     const ended = new Date(identity.notAfter).toISOString();
     log.warn("certificate has expired: asking the broker for another with a proof of its key", { ended });
     const next = await renewIdentity({
       stateDir,
       identity,
-      ask: (csr) => reenrol(identity, { csr, machineName, os, version: VERSION, stepMs, signal, proxyFor }),
+      ask: (csr) =>
+        reenrol({ ...identity, ...way }, {
+          csr,
+          machineName,
+          os,
+          version: VERSION,
+          stepMs,
+          signal,
+          proxyFor,
+        }),
       prove: async (candidate) => {
-        const { session } = await dialTunnel(targetOf(candidate), stepMs, signal);
+        const { session } = await dialTunnel({ ...targetOf(candidate), ...way }, stepMs, signal);
         setImmediate(() => session.destroy());
       },
       untidy: (error) => log.warn("cannot tidy up after coming back", { error: error.message }),

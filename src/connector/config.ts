@@ -14,6 +14,7 @@ import {
   text,
   textList,
 } from "../platform/configuration_value.ts";
+import { problemsOfAddresses } from "./broker_addresses.ts";
 
 /** Where a connector keeps its identity unless told otherwise: a system folder for root and services, else the user's own. */
 export function defaultStateDir(env: Environment, platform: string, isRoot: boolean, home: string): string {
@@ -120,7 +121,19 @@ export const CONNECTOR_CONFIGURATION = defineConfiguration({
         "Certificates for backends that ask for one, PEM files, by the names that apps call them; read for each connection",
       example: '{"wiki":{"certificate":"/etc/sallyport/wiki.pem","key":"/etc/sallyport/wiki.key"}}',
     },
-    tunnels: { type: integer(1, 16), default: 1, describe: "Tunnels to each broker node" },
+    tunnels: {
+      type: integer(1, 16),
+      default: 1,
+      describe: "Tunnels to each broker node, by each of its addresses",
+    },
+    brokerAddresses: {
+      type: textList("list of host:port"),
+      default: [],
+      describe:
+        "Addresses of the broker, e.g. by several providers, each with tunnels of its own; empty: the one that " +
+        "enrolment told",
+      example: "access.example.com:443,access-2.example.com:443",
+    },
     configPullIntervalMs: {
       type: integer(1_000, 86_400_000),
       default: 120_000,
@@ -167,10 +180,11 @@ export const CONNECTOR_CONFIGURATION = defineConfiguration({
       describe: "Write one line for each exchange; the broker can switch it while running",
     },
   },
-  check: (values) =>
-    values.pingIntervalMs >= values.tunnelTimeoutMs
-      ? ["pingIntervalMs must be less than tunnelTimeoutMs"]
-      : [],
+  check: ({ brokerAddresses, pingIntervalMs, tunnelTimeoutMs }) => {
+    const problems = problemsOfAddresses(brokerAddresses);
+    if (pingIntervalMs >= tunnelTimeoutMs) problems.push("pingIntervalMs must be less than tunnelTimeoutMs");
+    return problems;
+  },
 });
 
 /** The connector's configuration, checked. */

@@ -25,6 +25,7 @@ import { ClientCertificates } from "./backend/client_certificates.ts";
 import { createBackends } from "./backend/backends.ts";
 import { systemResolver } from "./backend/resolver.ts";
 import { BackendHealth } from "./backend_health.ts";
+import { brokerAddresses, describeAddresses } from "./broker_addresses.ts";
 import { Comeback } from "./comeback.ts";
 import type { ConnectorConfiguration } from "./config.ts";
 import { ensureRegistered } from "./first_registration.ts";
@@ -210,15 +211,19 @@ export async function runConnector(
     log,
   });
   let announced = false;
-  const supervisors: Supervisor[] = Array.from({ length: config.tunnels }, () =>
-    new Supervisor({
+  const addresses = brokerAddresses(config, identity.address);
+  const isLed = config.brokerAddresses.length > 0;
+  const supervisors: Supervisor[] = Array.from({ length: config.tunnels * addresses.length }, (_, index) => {
+    const address = addresses[index % addresses.length]!;
+    return new Supervisor({
+      ...(isLed ? { address } : {}),
       context,
       log,
       stepMs: DIAL_STEP_MS,
       drainMs: config.drainMs,
       target: async (signal) => {
         if (supervisors.some(({ shutOut }) => shutOut !== null)) await reread();
-        if (mayWrite) await comeback.ensure(signal);
+        if (mayWrite) await comeback.ensure(signal, isLed ? address : undefined);
         return targetOf(identity);
       },
       onReady: () => {
@@ -228,7 +233,8 @@ export async function runConnector(
         announced = true;
         process.stdout.write(`${JSON.stringify({ ready: true, id: identity.connectorId })}\n`);
       },
-    }));
+    });
+  });
   const renewer = new Renewer({
     stateDir: config.stateDir,
     identity: () => identity,
@@ -251,15 +257,16 @@ export async function runConnector(
     version: VERSION,
     latestVersion: wanted.latest,
     desiredVersion: wanted.desired,
-    broker: formatHostPort(identity.address),
+    broker: isLed ? describeAddresses(addresses) : formatHostPort(identity.address),
     certificateNotAfter: new Date(identity.notAfter).toISOString(),
     ...renewer.facts,
     groupId: apps.groupId,
     configRevision: apps.revision,
     apps: apps.size,
     appsOutOfReach: health.outOfReach,
-    tunnels: supervisors.map((supervisor) => ({
+    tunnels: supervisors.map((supervisor, index) => ({
       state: supervisor.state,
+      ...(isLed ? { address: formatHostPort(addresses[index % addresses.length]!) } : {}),
       ...supervisor.tunnel?.facts,
       ...(supervisor.lastError === null ? {} : { lastError: supervisor.lastError.message }),
       ...(supervisor.shutOut === null ? {} : { shutOut: supervisor.shutOut }),
@@ -270,7 +277,7 @@ export async function runConnector(
   log.info("connector starting", {
     version: VERSION,
     connector: identity.connectorId,
-    broker: formatHostPort(identity.address),
+    broker: isLed ? describeAddresses(addresses) : formatHostPort(identity.address),
   });
   startRenewals();
   await Promise.all(supervisors.map((supervisor) => supervisor.run(stopped)));

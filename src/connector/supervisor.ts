@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs, jittered } from "../platform/backoff.ts";
 import type { Log } from "../platform/log.ts";
 import { dialTunnel } from "./dial.ts";
+import type { HostPort } from "../protocol/address.ts";
 import { MIN_RECONNECT_WINDOW_MS } from "../protocol/reconnect_window.ts";
 import { DialError } from "./errors.ts";
 import { LeavingTunnels } from "./leaving_tunnels.ts";
@@ -15,6 +16,8 @@ import type { TunnelContext } from "./tunnel_context.ts";
 export interface SupervisorOptions {
   /** Asked anew before each dial: certificate and address may have changed. */
   target: (signal: AbortSignal) => DialTarget | Promise<DialTarget>;
+  /** Where to dial, whatever address a target has; by default that is it. */
+  address?: HostPort;
   context: TunnelContext;
   log: Log;
   /** Time for each step of dialling, milliseconds. */
@@ -100,7 +103,7 @@ export class Supervisor {
     if (this.#tunnel === null) {
       throw new DialError("broker_lost", "There is no tunnel to replace", { retryable: true });
     }
-    const dialled = await dial(target, stepMs, signal);
+    const dialled = await dial(this.#led(target), stepMs, signal);
     const next = new ConnectorTunnel(dialled, context);
     const abort = () => next.close(null);
     signal.addEventListener("abort", abort);
@@ -127,6 +130,11 @@ export class Supervisor {
     this.#moved();
     log.info("tunnel moved", { broker: dialled.remoteAddress });
     leave(before);
+  }
+
+  #led(target: DialTarget): DialTarget {
+    const { address } = this.#options;
+    return address === undefined ? target : { ...target, address };
   }
 
   #watch(tunnel: ConnectorTunnel): void {
@@ -222,7 +230,7 @@ export class Supervisor {
     const stop = () => tunnel?.stop(this.#options.drainMs ?? 0);
     try {
       const dialledWith = await target(signal);
-      const dialled = await dial(dialledWith, stepMs, signal);
+      const dialled = await dial(this.#led(dialledWith), stepMs, signal);
       tunnel = new ConnectorTunnel(dialled, context);
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();

@@ -1,8 +1,10 @@
 import type { Environment } from "../../platform/configuration.ts";
+import { formatHostPort } from "../../protocol/address.ts";
 import type { ConnectorApp } from "../../protocol/app.ts";
 import { AllowList } from "../backend/allow_list.ts";
 import { ClientCertificates } from "../backend/client_certificates.ts";
 import { probeBackend, type ProbeOptions } from "../backend/probe.ts";
+import { brokerAddresses } from "../broker_addresses.ts";
 import type { ConnectorConfiguration } from "../config.ts";
 import { type Identity, loadIdentity } from "../identity/identity.ts";
 import { backendProxy, brokerProxy } from "../outbound/broker_proxy.ts";
@@ -63,18 +65,31 @@ export async function* diagnose(
     proxyFor = brokerProxy(config, env);
     return "";
   });
-  const way: BrokerWay = { identity, proxyFor, stepMs: STEP_MS, signal };
-  yield await run("broker name", () => checkName(way));
-  const proxy = setting.status === "failed" ? setting : await run("proxy", () => checkProxy(way));
-  yield proxy;
-  if (proxy.status === "failed") {
-    for (const name of ["broker", "clock"]) yield skipped(name, "there is no way through the proxy");
-  } else {
-    const broker = await run("broker", () => checkBroker(way));
+  const known: Identity = identity;
+  const ways = brokerAddresses(config, known.address).map((address): BrokerWay => (
+    { identity: { ...known, address }, proxyFor, stepMs: STEP_MS, signal }
+  ));
+  /** By which the broker answers, if there is any. */
+  let answering: BrokerWay | null = null;
+  for (const way of ways) {
+    const by = ways.length === 1 ? "" : ` by ${formatHostPort(way.identity.address)}`;
+    yield await run(`broker name${by}`, () => checkName(way));
+    const proxy = setting.status === "failed" ? setting : await run(`proxy${by}`, () => checkProxy(way));
+    yield proxy;
+    if (proxy.status === "failed") {
+      for (const name of ["broker", "clock"]) {
+        yield skipped(`${name}${by}`, "there is no way through the proxy");
+      }
+      continue;
+    }
+    const broker = await run(`broker${by}`, () => checkBroker(way));
     yield broker;
-    yield broker.status === "failed"
-      ? skipped("clock", "the broker does not answer")
-      : await run("clock", () => checkBrokerClock(way));
+    if (broker.status === "failed") {
+      yield skipped(`clock${by}`, "the broker does not answer");
+      continue;
+    }
+    answering ??= way;
+    yield await run(`clock${by}`, () => checkBrokerClock(way));
   }
   let apps: ConnectorApp[] = [];
   const tunnel = await run("tunnel", async () => {
@@ -83,7 +98,7 @@ export async function* diagnose(
       apps = running.apps;
       return running.finding;
     }
-    apps = unlike(await pullApps(way));
+    apps = unlike(await pullApps(answering ?? ways[0]!));
     return {
       status: "warning",
       found: "the broker accepts it; no connector runs here",
