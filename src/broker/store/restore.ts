@@ -50,8 +50,10 @@ export async function restoreStore(
     await prepare(temporary, from, actor, clock, migrations);
     foldWriteAheadLog(temporary);
     await syncToDisk(temporary);
+    const isThere = await exists(to);
+    const isWhole = isThere && foldWriteAheadLog(to); // Where somebody has it open, nothing has begun.
     await options.onReplace?.();
-    const replaced = await exists(to) ? await setAside(to, clock.now()) : null;
+    const replaced = isThere ? await setAside(to, isWhole, clock.now()) : null;
     await fileStep("replace", to, async () => {
       // Of the old database; SQLite would take them for the new one's.
       for (const rest of ["-wal", "-shm", "-journal"]) await rm(to + rest, { force: true });
@@ -124,13 +126,12 @@ async function prepare(
 }
 
 /** Keeps the database under another name; the old name stays its own until the new file takes it. */
-async function setAside(path: string, now: Timestamp): Promise<string> {
+async function setAside(path: string, isWhole: boolean, now: Timestamp): Promise<string> {
   const time = new Date(now).toISOString().replace(/[:.]/g, "-");
   const aside = `${path}.replaced-${time}`;
-  const whole = foldWriteAheadLog(path);
   return await fileStep("set aside", path, async () => {
     // A damaged database keeps its write-ahead log, for whoever tries to save something.
-    if (!whole && await exists(`${path}-wal`)) await rename(`${path}-wal`, `${aside}-wal`);
+    if (!isWhole && await exists(`${path}-wal`)) await rename(`${path}-wal`, `${aside}-wal`);
     await link(path, aside).catch(async (error) => {
       if (isErrno(error, "EEXIST")) throw error;
       await rename(path, aside); // a file system without links

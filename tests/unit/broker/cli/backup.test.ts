@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readlinkSync, rmdirSync } from "node:fs";
 import { open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import { openCa } from "../../../../src/broker/ca/ca.ts";
 import { CaFolder } from "../../../../src/broker/ca/ca_folder.ts";
@@ -100,6 +101,10 @@ test("restore: refused before it replaces anything, it leaves a folder that star
     await using _user = await openStore({ path: dataFolder(to).store });
     await assert.rejects(restoreDataFolder(backup, to), { code: "store_in_use" });
   }
+  const stranger = new DatabaseSync(dataFolder(to).store);
+  stranger.exec("BEGIN; SELECT count(*) FROM audit");
+  await assert.rejects(restoreDataFolder(backup, to), { code: "store_in_use" });
+  stranger.close();
   assert.equal(await start(to), before);
 });
 
