@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, closeSync, openSync, statSync } from "node:fs";
+import { chmodSync, closeSync, fchownSync, lstatSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "./errors.ts";
@@ -49,25 +49,34 @@ function openLockFile(path: string): DatabaseSync {
 /** Who may read a file may lock it, and so keep us out. One that is there is not opened: closing it would drop our locks. */
 function makePrivate(path: string): void {
   try {
-    closeSync(openSync(path, "wx", 0o600));
-    leaveToOwner(path);
+    const file = openSync(path, "wx", 0o600);
+    try {
+      leaveToOwner(file, path);
+    } finally {
+      closeSync(file);
+    }
   } catch (error) {
     if (isErrno(error, "EEXIST")) allowOwnerOnly(path);
     // Else SQLite says it in the words that are known here.
   }
 }
 
+/** One of another owner is left to that one, as is a link: it may lead root to any file. */
 function allowOwnerOnly(path: string): void {
   try {
-    chmodSync(path, 0o600);
+    const found = lstatSync(path);
+    if (found.isFile() && found.uid === (process.getuid?.() ?? found.uid)) chmodSync(path, 0o600);
   } catch {
-    // Of another owner: whether it can be used is seen at once.
+    // Whether it can be used is seen at once.
   }
 }
 
-/** A command that root runs must not shut out the broker that the folder belongs to. */
-function leaveToOwner(path: string): void {
+/**
+ * A command that root runs must not shut out the broker that the folder belongs to. By descriptor: whoever may write in the
+ * folder could have put a link to any file in the place of the name meanwhile.
+ */
+function leaveToOwner(file: number, path: string): void {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = statSync(dirname(path));
-  chownSync(path, uid, gid);
+  fchownSync(file, uid, gid);
 }

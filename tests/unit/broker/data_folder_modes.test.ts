@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { dataFolder } from "../../../src/broker/data_folder.ts";
@@ -61,6 +61,14 @@ test(
     assert.throws(() => lockStore(join(root, "store"), "exclusive"), { code: "store_in_use" });
   },
 );
+
+test("locks: a name that leads elsewhere changes nothing of what is there", POSIX, (t) => {
+  const [root, elsewhere] = [temporaryFolder(t), join(temporaryFolder(t), "file")];
+  writeFileSync(elsewhere, "", { mode: 0o644 });
+  symlinkSync(elsewhere, join(root, "store.lock"));
+  using _lock = lockStore(join(root, "store"), "shared");
+  assert.equal(statSync(elsewhere).mode & 0o777, 0o644);
+});
 
 test("locks: one that root makes is the folder's owner's", {
   skip: process.getuid?.() !== 0 && "only root can give files away",
