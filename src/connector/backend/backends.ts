@@ -6,8 +6,7 @@ import { type ClientCertificates, NO_CLIENT_CERTIFICATES } from "./client_certif
 import type { ProxyFor } from "../outbound/proxy.ts";
 import { AppBackend } from "./app_backend.ts";
 import type { Lookup } from "./dial.ts";
-import { BackendError } from "./errors.ts";
-import type { BackendCode } from "./errors.ts";
+import { BackendError, closing } from "./errors.ts";
 import { HTTP2_IDLE_MS } from "./http2_session.ts";
 import type { BackendExchange, BackendHandler, BackendRequest, Backends } from "./port.ts";
 import { systemResolver } from "./resolver.ts";
@@ -60,13 +59,13 @@ class AllBackends implements Backends {
 
   dispatch(app: ConnectorApp, request: BackendRequest, handler: BackendHandler): BackendExchange {
     if (this.#closed) {
-      return refuse(handler, "backend_closed", "The connector is closing its backend connections");
+      return refuse(handler, closing());
     }
     try {
       return this.#backendOf(app).dispatch(request, handler);
     } catch (error) {
       if (!(error instanceof BackendError)) throw error;
-      return refuse(handler, error.code, error.message);
+      return refuse(handler, error);
     }
   }
 
@@ -109,10 +108,10 @@ const NO_EXCHANGE: Pick<BackendExchange, "write" | "end" | "resume"> = {
 };
 
 /** An exchange that fails before anything was sent, told after the caller holds it. */
-function refuse(handler: BackendHandler, code: BackendCode, message: string): BackendExchange {
+function refuse(handler: BackendHandler, error: BackendError): BackendExchange {
   let told = false;
   queueMicrotask(() => {
-    if (!told) handler.failed({ code, message, begun: false });
+    if (!told) handler.failed(error.toFailure(false));
   });
   return { ...NO_EXCHANGE, abort: () => told = true };
 }

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { ConnectorApp } from "../../protocol/app.ts";
 import type { ExchangeOwner } from "./app_backend.ts";
 import type { Dialler } from "./dialler.ts";
-import { BackendError, noTurn } from "./errors.ts";
+import { BackendError, closing, noTurn } from "./errors.ts";
 import { Http2Exchange } from "./http2_exchange.ts";
 import type { Http2ExchangeOwner } from "./http2_exchange.ts";
 import { type Http2Head, http2Head } from "./http2_head.ts";
@@ -152,7 +152,3 @@ export class Http2Adapter implements Http2SessionOwner, Http2ExchangeOwner {
 }
 
 const NO_HEAD: Http2Head = { list: [], mayTrail: false };
-
-function closing(): BackendError {
-  return new BackendError("backend_closed", "The connector is closing its backend connections");
-}

@@ -3,7 +3,8 @@ import { constants } from "node:http2";
 import type { ClientHttp2Stream } from "node:http2";
 import { addAbortSignal, Readable } from "node:stream";
 import type { AppTimeouts } from "../../protocol/app.ts";
-import { BackendError } from "./errors.ts";
+import { cannotSend } from "./errors.ts";
+import { exchangeError } from "./exchange_error.ts";
 import { http2Error } from "./http2_error.ts";
 import { type Http2Head, http2Trailers, withoutPseudo } from "./http2_head.ts";
 import type { Http2Session } from "./http2_session.ts";
@@ -89,9 +90,7 @@ export class Http2Exchange implements BackendExchange {
         waitForTrailers: this.#head.mayTrail && !endStream,
       });
     } catch (error) {
-      return this.fail(
-        new BackendError("backend_bad_request", `Backend cannot be sent this request: ${error}`),
-      );
+      return this.fail(cannotSend("this request", error));
     }
     this.#attempts++;
     this.#state = "sent";
@@ -235,7 +234,7 @@ export class Http2Exchange implements BackendExchange {
     try {
       stream.sendTrailers(http2Trailers(this.#trailers));
     } catch (error) {
-      this.fail(new BackendError("backend_bad_request", `Backend cannot be sent these trailers: ${error}`));
+      this.fail(cannotSend("these trailers", error));
     }
   }
 
@@ -249,11 +248,7 @@ export class Http2Exchange implements BackendExchange {
     if (this.#state === "over") return;
     const sending = this.#state === "sent" && !this.#bodyEnded && !this.#stream!.writableNeedDrain;
     if (sending || this.#paused) return void this.#timer?.refresh();
-    this.fail(
-      this.#state === "answered"
-        ? new BackendError("backend_idle_timeout", "Backend stopped in the middle of its response")
-        : new BackendError("backend_timeout", "Backend gave no response head in time"),
-    );
+    this.fail(exchangeError(this.#state === "answered" ? "backend_idle_timeout" : "backend_timeout"));
   }
 
   #finish(): void {

@@ -3,6 +3,7 @@ import type { ClientHttp2Session, ClientHttp2Stream, Settings } from "node:http2
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { BackendError } from "./errors.ts";
+import { MAX_RESPONSE_HEAD_BYTES } from "./head_limit.ts";
 import { notHttp2 } from "./http2_error.ts";
 import type { Origin } from "./origin.ts";
 
@@ -10,8 +11,7 @@ import type { Origin } from "./origin.ts";
 const STREAM_WINDOW_BYTES = 256 * 1024;
 /** Given back as bytes arrive, so that it bounds no memory; large, so that it never slows streams down. */
 const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
-/** Largest response head, in bytes, and most fields of one. */
-const MAX_HEAD_BYTES = 64 * 1024;
+/** Most fields of a response head. */
 const MAX_HEADERS = 256;
 /** Node's own bound on a session is in megabytes; the windows of its streams are ours. */
 const SESSION_MEMORY_MB = 4_096;
@@ -78,7 +78,7 @@ export class Http2Session {
         settings: {
           enablePush: false,
           initialWindowSize: STREAM_WINDOW_BYTES,
-          maxHeaderListSize: MAX_HEAD_BYTES,
+          maxHeaderListSize: MAX_RESPONSE_HEAD_BYTES,
         },
       } as Parameters<typeof connect>[1],
     );

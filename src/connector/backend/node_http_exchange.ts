@@ -2,7 +2,9 @@ import { ClientRequest } from "node:http";
 import type { IncomingMessage, InformationEvent, RequestOptions } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AppTimeouts } from "../../protocol/app.ts";
-import { BackendError } from "./errors.ts";
+import { BackendError, cannotSend } from "./errors.ts";
+import { exchangeError } from "./exchange_error.ts";
+import { MAX_RESPONSE_HEAD_BYTES } from "./head_limit.ts";
 import { mayBeSentTwice } from "./idempotent.ts";
 import type { DiallingAgent } from "./node_http.ts";
 import { framedHeaders } from "./node_http_head.ts";
@@ -15,9 +17,6 @@ import { SMALL_BYTES, SmallPieces } from "./small_pieces.ts";
  * had asked for, and both sides now send what they like. `over`: nothing more is told.
  */
 type State = "queued" | "sent" | "answered" | "switched" | "over";
-
-/** Longest response head, in bytes. */
-const MAX_HEAD_BYTES = 64 * 1024;
 
 /** `node:http` writes a head that leaves before the body in UTF-8; bytes must stay what they are. */
 class Latin1Request extends ClientRequest {
@@ -82,14 +81,12 @@ export class NodeHttpExchange implements BackendExchange {
       path: head.target,
       headers: framedHeaders(head, host),
       setHost: false,
-      maxHeaderSize: MAX_HEAD_BYTES,
+      maxHeaderSize: MAX_RESPONSE_HEAD_BYTES,
     };
     try {
       this.#request = new Latin1Request(options as never);
     } catch (error) {
-      return this.#fail(
-        new BackendError("backend_bad_request", `Backend cannot be sent this request: ${error}`),
-      );
+      return this.#fail(cannotSend("this request", error));
     }
     this.#upgrade = head.upgrade === true;
     this.#listen(this.#request);
@@ -134,9 +131,7 @@ export class NodeHttpExchange implements BackendExchange {
       try {
         this.#request!.addTrailers(pairs(trailers));
       } catch (error) {
-        return this.#fail(
-          new BackendError("backend_bad_request", `Backend cannot be sent these trailers: ${error}`),
-        );
+        return this.#fail(cannotSend("these trailers", error));
       }
     }
     this.#request!.end();
@@ -159,11 +154,6 @@ export class NodeHttpExchange implements BackendExchange {
   /** Ends it with an error of ours. */
   fail(error: BackendError): void {
     this.#fail(error);
-  }
-
-  /** The adapter is closing. */
-  close(): void {
-    this.#fail(new BackendError("backend_closed", "The connector is closing its backend connections"));
   }
 
   #listen(request: Latin1Request): void {
@@ -290,11 +280,7 @@ export class NodeHttpExchange implements BackendExchange {
     if (this.#state === "over") return;
     const sending = this.#state === "sent" && !this.#bodyEnded && !this.#request!.writableNeedDrain;
     if (sending || this.#paused) return void this.#timer?.refresh();
-    this.#fail(
-      this.#state === "answered"
-        ? new BackendError("backend_idle_timeout", "Backend stopped in the middle of its response")
-        : new BackendError("backend_timeout", "Backend gave no response head in time"),
-    );
+    this.#fail(exchangeError(this.#state === "answered" ? "backend_idle_timeout" : "backend_timeout"));
   }
 
   #fail(cause: Error): void {

@@ -4,7 +4,8 @@ import type { ConnectorApp } from "../../protocol/app.ts";
 import type { ExchangeOwner } from "./app_backend.ts";
 import type { Dialled } from "./dial.ts";
 import type { Dialler } from "./dialler.ts";
-import { BackendError, noTurn } from "./errors.ts";
+import { closing, noTurn } from "./errors.ts";
+import { MAX_RESPONSE_HEAD_BYTES } from "./head_limit.ts";
 import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
 import { UndiciExchange } from "./undici_exchange.ts";
 import type { UndiciOwner } from "./undici_exchange.ts";
@@ -14,8 +15,6 @@ import { Waiting } from "./waiting.ts";
 const KEEP_ALIVE_MS = 4_000;
 /** Longest time that a backend may have its connections kept idle, in milliseconds. */
 const KEEP_ALIVE_MAX_MS = 60_000;
-/** Longest response head, in bytes. */
-const MAX_HEAD_BYTES = 64 * 1024;
 
 /** Ordinary HTTP/1.1 to one backend, through undici's `dispatch`. Not every request can go this way: see `adapterFor`. */
 export class UndiciAdapter implements UndiciOwner {
@@ -51,7 +50,7 @@ export class UndiciAdapter implements UndiciOwner {
         connect: ((_options: unknown, callback: Dialled) => this.#dial(dialler, callback)) as never,
         pipelining: 1,
         allowH2: false,
-        maxHeaderSize: MAX_HEAD_BYTES,
+        maxHeaderSize: MAX_RESPONSE_HEAD_BYTES,
         keepAliveTimeout: KEEP_ALIVE_MS,
         keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
         headersTimeout: app.timeouts.responseHeadMs,
@@ -129,10 +128,10 @@ export class UndiciAdapter implements UndiciOwner {
 
   /** Closes every connection; exchanges that run fail with `backend_closed`. */
   async destroy(): Promise<void> {
-    const closing = new BackendError("backend_closed", "The connector is closing its backend connections");
-    for (const exchange of this.#waiting.all()) exchange.fail(closing);
+    const error = closing();
+    for (const exchange of this.#waiting.all()) exchange.fail(error);
     this.#waiting[Symbol.dispose]();
-    await Promise.all([this.#pool.destroy(closing), this.#fresh?.destroy(closing)]);
+    await Promise.all([this.#pool.destroy(error), this.#fresh?.destroy(error)]);
   }
 
   #dial(dialler: Dialler, dialled: Dialled): void {

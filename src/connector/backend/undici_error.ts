@@ -1,7 +1,7 @@
 import { BackendError } from "./errors.ts";
-import type { BackendCode } from "./errors.ts";
+import { exchangeError, type ExchangeErrorCode } from "./exchange_error.ts";
 
-const CODES: Readonly<Record<string, BackendCode>> = {
+const CODES: Readonly<Record<string, ExchangeErrorCode>> = {
   UND_ERR_HEADERS_TIMEOUT: "backend_timeout",
   UND_ERR_BODY_TIMEOUT: "backend_idle_timeout",
   UND_ERR_HEADERS_OVERFLOW: "backend_head_too_large",
@@ -20,21 +20,12 @@ const CODES: Readonly<Record<string, BackendCode>> = {
   ENETUNREACH: "backend_reset",
 };
 
-const SAID: Readonly<Partial<Record<BackendCode, string>>> = {
-  backend_timeout: "gave no response head in time",
-  backend_idle_timeout: "stopped in the middle of its response",
-  backend_head_too_large: "sent a response head over 64 KiB",
-  backend_reset: "closed the connection before its response was complete",
-  backend_bad_request: "cannot be sent this request",
-};
-
 /** Puts what undici says of a running exchange into one of our codes; connecting has its own. */
 export function undiciError(cause: Error, state: string): BackendError {
   if (cause instanceof BackendError) return cause;
   const system = (cause as { code?: unknown }).code;
   const code = isBadResponse(cause) ? "backend_bad_response" : CODES[String(system)] ?? "backend_reset";
-  const said = SAID[code] ?? "sent what is not an HTTP/1.1 response";
-  return new BackendError(code, `Backend ${said}: ${cause.message}`, { cause, details: { state } });
+  return exchangeError(code, { cause, state });
 }
 
 /** undici takes a `100 Continue` that it did not ask for (it never asks) as an error, and says no more than this. */
