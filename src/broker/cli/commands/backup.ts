@@ -25,8 +25,10 @@ export function addBackupCommands(program: Command, context: CliContext): void {
     .action(async ({ to, json, ...location }: Options) => {
       const { backupDataFolder, fileTime } = await import("../backup.ts");
       const { dataFolder } = await import("../../data_folder.ts");
+      const { checkDataFolderOwner } = await import("../../data_folder_modes.ts");
       const { dataDir, caSignCommand } = await localConfiguration(location, context);
       const isCaElsewhere = caSignCommand.length > 0;
+      if (to === undefined) await checkDataFolderOwner(dataDir);
       const folder = to ?? join(dataFolder(dataDir).backups, fileTime(Date.now()));
       await backupDataFolder(dataDir, folder, { isCaElsewhere });
       const secrets = isCaElsewhere ? "an admin token" : "the CA's keys";
