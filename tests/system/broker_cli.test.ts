@@ -407,6 +407,7 @@ test(
       ["init"],
       ["ca", "renew-issuing"],
       ["ca", "export-root-key", join(other, "root.key.pem"), "--remove"],
+      ["backup"],
       ["restore", backup],
       ["admin-token", "reset"],
     ];
