@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Child } from "../../src/demo/child.ts";
 import type { FaultStage, FaultStageOptions } from "./fault_stage.ts";
 import type { OpenLoop, Shot, Summary } from "./open_loop.ts";
 
@@ -13,6 +14,8 @@ export interface Fault {
   /** What it may cost, in words; `judge` holds it to that. */
   bar: string;
   stage: FaultStageOptions;
+  /** Most requests a second that what is faulty can carry. */
+  mostRate?: number;
   /** One request in so many is a POST. */
   postEvery?: number;
   /** Why this machine cannot bring it about; null when it can. */
@@ -27,17 +30,27 @@ export interface Fault {
   note?(): string;
 }
 
+/** How long is waited for what a fault has to bring about: so many times, milliseconds. Shorter where it is to fail. */
+export const PATIENCE = { ms: 20_000 };
+
 /** Waits until something holds; throws when it does not in time, for then the fault was not brought about. */
 export async function until(
   what: string,
   condition: () => Promise<boolean> | boolean,
-  withinMs = 20_000,
+  times = 1,
 ): Promise<void> {
+  const withinMs = PATIENCE.ms * times;
   const end = performance.now() + withinMs;
   while (!await condition()) {
     if (performance.now() > end) throw new Error(`Cannot inject fault: waited ${withinMs} ms until ${what}`);
     await delay(20);
   }
+}
+
+/** Kills a program; throws when it does not die of that. */
+export async function kill(child: Child): Promise<void> {
+  child.signal("SIGKILL");
+  await until("it is dead", () => child.exit !== null);
 }
 
 /** True once the broker lists a tunnel of the connector. */
@@ -58,6 +71,19 @@ export function noFailures({ failedGets, failedPosts, outcomes }: Summary): stri
 /** Judges: no request took longer. */
 export function noneSlowerThan(ms: number, { longestMs }: Summary): string[] {
   return longestMs <= ms ? [] : [`slowest request ${Math.round(longestMs)} ms, bar ${ms} ms`];
+}
+
+/** Judges: each time all was well again so soon after the fault was over. */
+export function noneLaterThan(ms: number, { recoveries }: FaultStage): string[] {
+  const late = recoveries.filter((took) => took > ms);
+  return late.length === 0 ? [] : [`back after ${Math.round(Math.max(...late))} ms, bar ${ms} ms`];
+}
+
+/** Judges: the broker noticed so soon. */
+export function detectedWithin(ms: number, { sightings }: FaultStage): string[] {
+  const { detectMs } = sightings;
+  if (detectMs === null) return ["the broker did not notice"];
+  return detectMs <= ms ? [] : [`noticed after ${Math.round(detectMs)} ms, bar ${ms} ms`];
 }
 
 /** Throws unless the condition holds: what the fault was to show has not happened. */

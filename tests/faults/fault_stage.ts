@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { WebSocketServer } from "ws";
 import {
   type BrokerProcess,
   type ConnectorProcess,
@@ -46,6 +47,7 @@ export interface FaultStageOptions {
 
 /** Name of the app's host for users of HTTP/2. */
 const HOST = "app.example.test";
+const CHUNK = Buffer.alloc(64 * 1024, "b");
 
 /** A broker, connectors each behind a relay, and a backend that counts: all real, and all can be made to fail. */
 export class FaultStage implements AsyncDisposable {
@@ -69,6 +71,8 @@ export class FaultStage implements AsyncDisposable {
   /** When the broker went and was there again, milliseconds of the load. */
   downFromMs = 0;
   downUntilMs = 0;
+  /** From the end of each fault until all was well, milliseconds. */
+  readonly recoveries: number[] = [];
   /** Requests that the backend has seen, by method. */
   readonly seen: Record<string, number> = {};
 
@@ -157,6 +161,10 @@ export class FaultStage implements AsyncDisposable {
       sockets: this.#sockets,
     });
     await old.stop();
+    const { exit } = old.child;
+    if (exit?.code !== 0) {
+      throw new Error(`Cannot replace broker: the old one ended with ${JSON.stringify(exit)}`);
+    }
   }
 
   /** What the admin API says of a connector's tunnels. */
@@ -198,10 +206,13 @@ export class FaultStage implements AsyncDisposable {
       res.on("finish", () => idle.add(req.socket));
       this.seen[req.method!] = (this.seen[req.method!] ?? 0) + 1;
       req.resume();
+      if (req.url === "/bulk") return endless(res);
       res.end("ok\n");
     });
     backend.on("connection", (socket: Socket) => socket.once("close", () => idle.delete(socket)));
     backend.keepAliveTimeout = 60_000;
+    const websockets = new WebSocketServer({ noServer: true });
+    backend.on("upgrade", (req, socket, head) => websockets.handleUpgrade(req, socket, head, () => {}));
     this.cutBackend = () => {
       for (const socket of idle) socket.destroy();
     };
@@ -258,6 +269,12 @@ export class FaultStage implements AsyncDisposable {
     }
     if (this.connectors.length > 0) await waitForExchange(this.url);
   }
+}
+
+/** A response that goes on for as long as it is read. */
+function endless(res: ServerResponse): void {
+  while (!res.destroyed && res.write(CHUNK));
+  if (!res.destroyed) res.once("drain", () => endless(res));
 }
 
 /** Makes a registered connector dial its broker through a relay. */

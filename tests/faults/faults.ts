@@ -35,11 +35,26 @@ export interface Verdict {
 
 const SETTLE_MS = 500;
 
-/** Runs one fault under a steady load of `rate` requests a second. */
-export async function runFault(fault: Fault, rate: number, extent: Extent): Promise<Verdict> {
+/**
+ * Runs one fault under a steady load of `rate` requests a second, or as many as what is faulty can carry. `prepare` has the
+ * stage before the fault is injected: for a test of the fault itself.
+ */
+export async function runFault(
+  fault: Fault,
+  rate: number,
+  extent: Extent,
+  prepare: (stage: FaultStage) => void = () => {},
+): Promise<Verdict> {
   await using stage = await FaultStage.start(fault.stage);
   await fault.before?.(stage);
-  const load = new OpenLoop({ url: stage.url, rate, postEvery: fault.postEvery, http2: stage.http2 });
+  const { mostRate = Number.POSITIVE_INFINITY, postEvery } = fault;
+  const load = new OpenLoop({
+    url: stage.url,
+    rate: Math.min(rate, mostRate),
+    postEvery,
+    http2: stage.http2,
+  });
+  prepare(stage);
   try {
     await delay(SETTLE_MS);
     stage.sightings.mark();

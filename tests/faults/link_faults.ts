@@ -1,9 +1,25 @@
+import { get } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Fault, isBack, mustHold, noFailedGets, noneSlowerThan, until } from "./fault.ts";
+import {
+  detectedWithin,
+  type Fault,
+  isBack,
+  mustHold,
+  noFailedGets,
+  noneLaterThan,
+  noneSlowerThan,
+  until,
+} from "./fault.ts";
 import type { FaultStage } from "./fault_stage.ts";
 import type { FaultyRelay, Trouble } from "./faulty_relay.ts";
 import type { Summary } from "./open_loop.ts";
 
+/** Bars, milliseconds: out of rotation; back after a connection that was cut, and after anything else. */
+const NOTICED_MS = 5_000;
+const CUT_MS = 5_000;
+const BACK_MS = 20_000;
+/** 2 Mbit/s. */
+const NARROW: Trouble = { bytesPerSecond: 250_000 };
 const NOTHING_SLOW = "0 failed GETs, none slower than 5 s";
 const judge = (summary: Summary): string[] => [...noFailedGets(summary), ...noneSlowerThan(5_000, summary)];
 
@@ -12,7 +28,7 @@ function ended(name: string, what: string, end: (relay: FaultyRelay) => void): F
   return {
     name: `${name}, one connector of two`,
     what,
-    bar: `${NOTHING_SLOW}; back by itself`,
+    bar: `${NOTHING_SLOW}; back by itself in less than 5 s`,
     stage: { connectors: 2 },
     async inject(stage, extent) {
       for (let i = 0; i < (extent === "full" ? 10 : 1); i++) {
@@ -23,9 +39,10 @@ function ended(name: string, what: string, end: (relay: FaultyRelay) => void): F
         await until("something was done to it", () => relay.touched > touched);
         await until("the connector dials again", () => relay.accepted > accepted);
         await until("the tunnel is there", () => stage.sightings.recoverMs !== null);
+        stage.recoveries.push(stage.sightings.recoverMs!);
       }
     },
-    judge,
+    judge: (summary, _shots, stage) => [...judge(summary), ...noneLaterThan(CUT_MS, stage)],
   };
 }
 
@@ -56,7 +73,7 @@ function oneWay(way: "up" | "down", what: string): Fault {
   return {
     name: `black hole ${way === "up" ? "towards the broker" : "towards the connector"}, one connector of two`,
     what,
-    bar: `${NOTHING_SLOW}; back by itself`,
+    bar: `${NOTHING_SLOW}; out of rotation in less than 5 s, back by itself in less than 20 s`,
     stage: { connectors: 2 },
     async inject(stage, extent) {
       const { relay } = stage.connectors[0]!;
@@ -65,9 +82,48 @@ function oneWay(way: "up" | "down", what: string): Fault {
       await delay(extent === "full" ? 20_000 : 1_000);
       mustHold("bytes have vanished", relay.touched > 0);
       relay.heal();
-      await until("the connector is back", () => backAndWell(stage), 60_000);
+      const healed = performance.now();
+      await until("the connector is back", () => backAndWell(stage), 3);
+      stage.recoveries.push(performance.now() - healed);
     },
-    judge,
+    judge: (summary, _shots, stage) => [
+      ...judge(summary),
+      ...detectedWithin(NOTICED_MS, stage),
+      ...noneLaterThan(BACK_MS, stage),
+    ],
+  };
+}
+
+/** A download fills the narrow link of the only connector for as long as it lasts: that is no reason to give it up. */
+function narrowBulk(): Fault {
+  let bytes = 0;
+  return {
+    name: "2 Mbit/s each way with a bulk download, the only connector",
+    what: "for 3 minutes",
+    bar: "0 failed GETs; no tunnel is lost or taken out",
+    stage: { connectors: 1 },
+    mostRate: 50,
+    async inject(stage, extent) {
+      const { relay } = stage.connectors[0]!;
+      Object.assign(relay.up, NARROW);
+      Object.assign(relay.down, NARROW);
+      bytes = 0;
+      const forMs = extent === "full" ? 180_000 : 6_000;
+      const download = get(new URL("/bulk", stage.url), (response) => {
+        response.on("error", () => {});
+        response.on("data", (piece: Buffer) => bytes += piece.length);
+      });
+      download.on("error", () => {});
+      await delay(forMs);
+      download.destroy();
+      mustHold("the link was full", bytes > NARROW.bytesPerSecond! * forMs / 1_000 / 3);
+      relay.heal();
+    },
+    judge: (summary, _shots, stage) => [
+      ...noFailedGets(summary),
+      ...(stage.sightings.detectMs === null ? [] : ["the tunnel was lost or taken out"]),
+    ],
+    note: () => `${(bytes / 1e6).toFixed(1)} MB came`,
   };
 }
 
@@ -106,7 +162,8 @@ export const LINK_FAULTS: readonly Fault[] = [
   oneWay("up", "what the connector sends vanishes for 20 s; what the broker sends arrives"),
   oneWay("down", "what the broker sends vanishes for 20 s; what the connector sends arrives"),
   bad("delay of 150 ms each way", "for 20 s", { delayMs: 150 }),
-  bad("2 Mbit/s each way", "for 20 s", { bytesPerSecond: 250_000 }),
+  bad("2 Mbit/s each way", "for 20 s", NARROW),
+  narrowBulk(),
   bad("split into single bytes", "the first 48 bytes of each piece are sent one by one, for 20 s", {
     singles: 48,
   }),

@@ -1,3 +1,4 @@
+import { kill } from "./fault.ts";
 import type { FaultStage } from "./fault_stage.ts";
 import type { OpenLoop, Shot } from "./open_loop.ts";
 
@@ -6,8 +7,7 @@ export async function killBroker(stage: FaultStage, load: OpenLoop): Promise<voi
   const { child } = stage.broker;
   stage.downFromMs = load.nowMs;
   stage.sightings.mark();
-  child.signal("SIGKILL");
-  await child.exited;
+  await kill(child);
   await stage.startBrokerAgain();
   stage.downUntilMs = load.nowMs;
 }

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { type Fault, isBack, mustHold, noFailedGets, until } from "./fault.ts";
+import { type Fault, isBack, kill, mustHold, noFailedGets, until } from "./fault.ts";
 import { fill, lacksMount, smallDisk } from "./small_disk.ts";
 
 const run = promisify(execFile);
@@ -21,10 +21,13 @@ export async function descriptorsOf(pid: number): Promise<number> {
 }
 
 /**
- * Leaves a process so many descriptors beside those it has; `none`: also those that it gives back are of no use to it. The
- * result lifts the limit.
+ * Leaves a process so many descriptors beside those it has; `none`: also those that it gives back are of no use to it.
+ * `lift` takes the limit away.
  */
-async function limit(pid: number, left: number | "none"): Promise<() => Promise<void>> {
+async function limit(
+  pid: number,
+  left: number | "none",
+): Promise<{ most: number; lift: () => Promise<void> }> {
   const before = await run("prlimit", [
     "--pid",
     `${pid}`,
@@ -36,7 +39,9 @@ async function limit(pid: number, left: number | "none"): Promise<() => Promise<
   ]);
   const most = left === "none" ? LEAST : await descriptorsOf(pid) + left;
   await run("prlimit", ["--pid", `${pid}`, `--nofile=${most}:`]);
-  return async () => void await run("prlimit", ["--pid", `${pid}`, `--nofile=${before.stdout.trim()}:`]);
+  const lift = async () =>
+    void await run("prlimit", ["--pid", `${pid}`, `--nofile=${before.stdout.trim()}:`]);
+  return { most, lift };
 }
 
 /** Programs that run out of descriptors or of disk. */
@@ -49,7 +54,7 @@ export const RESOURCE_FAULTS: readonly Fault[] = [
     stage: { connectors: 2 },
     async inject(stage, extent) {
       const { child } = stage.connectors[0]!.process;
-      const lift = await limit(child.pid, "none");
+      const { lift } = await limit(child.pid, "none");
       const end = performance.now() + (extent === "full" ? 10_000 : 2_000);
       while (performance.now() < end) {
         stage.cutBackend();
@@ -70,12 +75,12 @@ export const RESOURCE_FAULTS: readonly Fault[] = [
     stage: { connectors: 2 },
     async inject(stage, extent, load) {
       const { child, listeners } = stage.broker;
-      const lift = await limit(child.pid, 5);
+      const { most, lift } = await limit(child.pid, 5);
       const sockets: Socket[] = [];
       for (let i = 0; i < 50; i++) {
         sockets.push(connect({ host: "127.0.0.1", port: listeners.plain.port }).on("error", () => {}));
       }
-      await until("no descriptor is left", async () => await descriptorsOf(child.pid) >= 5);
+      await until("no descriptor is left", async () => await descriptorsOf(child.pid) >= most);
       await delay(extent === "full" ? 10_000 : 2_000);
       for (const socket of sockets) socket.destroy();
       await lift();
@@ -97,9 +102,7 @@ export const RESOURCE_FAULTS: readonly Fault[] = [
     async inject(stage, extent) {
       const free = await fill(stage.connectors[0]!.process.stateDir);
       await delay(extent === "full" ? 10_000 : 500);
-      const { child } = stage.connectors[0]!.process;
-      child.signal("SIGKILL");
-      await child.exited;
+      await kill(stage.connectors[0]!.process.child);
       await stage.startAgain(0);
       await until("the connector is back", () => isBack(stage, 0));
       await free();

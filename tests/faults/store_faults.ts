@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Fault, isBack, mustHold, noFailures, until } from "./fault.ts";
+import { type Fault, isBack, kill, mustHold, noFailures, until } from "./fault.ts";
 import type { FaultStage } from "./fault_stage.ts";
 import { fill, lacksMount, smallDisk } from "./small_disk.ts";
 
@@ -13,9 +13,7 @@ async function without(stage: FaultStage, forMs: number, restore: () => Promise<
   const before = await admin.request("GET", "groups") as { items: { name: string }[] };
   const end = performance.now() + forMs;
   mustHold("a write gets 503", await writeStatus(stage) === 503);
-  const { child } = stage.connectors[0]!.process;
-  child.signal("SIGKILL");
-  await child.exited;
+  await kill(stage.connectors[0]!.process.child);
   await stage.startAgain(0);
   await until("the connector is back", () => isBack(stage, 0));
   const ready = await (await fetch(new URL("/readyz", stage.broker.adminUrl))).json() as {
