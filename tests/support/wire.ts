@@ -20,7 +20,7 @@ export interface WireResponse {
 export const TLS_TELLS_RESETS: boolean = !("Deno" in globalThis);
 
 /** A user's HTTP/1.1 connection as bytes: sends what it is given and reads responses without being kind to them. */
-export class Wire {
+export class Wire implements Disposable {
   readonly socket: Socket;
   #seen = "";
   #state: "open" | "ended" | "reset" = "open";
@@ -107,6 +107,10 @@ export class Wire {
 
   close(): void {
     this.socket.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   async #chunked(response: WireResponse): Promise<WireResponse> {

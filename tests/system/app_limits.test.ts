@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { connect as connectHttp2 } from "node:http2";
+import { type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
 import type { Socket } from "node:net";
 import { after, before, test } from "node:test";
+import type { BrokerProcess, ConnectorProcess } from "../../src/demo/processes.ts";
 import { http2User, request2 } from "../support/http2_user.ts";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { answerOk, type RawRequest } from "../support/raw_backend.ts";
@@ -14,7 +15,7 @@ import {
   type StagedBackend,
   stagedBackend,
 } from "../support/staged_backend.ts";
-import { valueOf, Wire } from "../support/wire.ts";
+import { valueOf, Wire, type WireResponse } from "../support/wire.ts";
 
 const SMALL = 100_000;
 /** A backend of heads answers one request a connection. */
@@ -43,7 +44,7 @@ before(async () => {
     connector: ["--allow", "127.0.0.1:*"],
   });
   const publish = (name: string, origin: string, settings: object) =>
-    stage.publish(name, [`http://${name}.example.test`, `https://${name}.example.test`], origin, settings);
+    stage.publish(name, [`http://${host(name)}`, `https://${host(name)}`], origin, settings);
   await publish("short", heads.origin, { timeouts: { totalMs: 300 } });
   await publish("brief", heads.origin, { timeouts: { totalMs: 1_500 } });
   await publish("small", backend.origin, { maxRequestBytes: SMALL });
@@ -66,14 +67,30 @@ after(async () => {
   await heads?.[Symbol.asyncDispose]();
 });
 
+const host = (name: string) => `${name}.example.test`;
 const plain = () => Wire.plain(stage.plainPort);
-const user2 = (name: string) =>
-  http2User({ port: stage.tlsPort, servername: `${name}.example.test`, ca: stage.ca });
+const user2 = (name: string) => http2User({ port: stage.tlsPort, servername: host(name), ca: stage.ca });
+const head2 = (name: string, method = "GET") => ({
+  ":path": "/",
+  ":method": method,
+  ":authority": host(name),
+});
 const counted = (code: string) => stage.metric(`sallyport_errors_total{code="${code}"}`);
+const waiting = () => stage.metric("sallyport_waiting_requests");
+/** How often the backend of whole requests was turned to. */
+const contacts = () => backend.raw.requests.length + backend.raw.connections.length;
+const refusal = ({ status, body }: WireResponse) => [status, JSON.parse(body).code];
 
 async function get(wire: Wire, name: string, path = "/") {
-  wire.send(`GET ${path} HTTP/1.1\r\nHost: ${name}.example.test\r\n\r\n`);
+  wire.send(`GET ${path} HTTP/1.1\r\nHost: ${host(name)}\r\n\r\n`);
   return await wire.response();
+}
+
+async function ask2(name: string, method = "GET", body?: string) {
+  const user = await user2(name);
+  const response = await request2(user, head2(name, method), body);
+  user.destroy();
+  return response;
 }
 
 /** The requests that the backend holds, once there are so many. */
@@ -96,16 +113,31 @@ function nextHead(): Promise<{ socket: Socket; closed: Promise<unknown> }> {
   });
 }
 
+async function suspended({ child }: BrokerProcess | ConnectorProcess, during: () => Promise<unknown>) {
+  child.signal("SIGSTOP");
+  try {
+    await during();
+  } finally {
+    child.signal("SIGCONT");
+  }
+}
+
+/** Resolves when a response that has begun was ended by a reset. */
+async function brokenOff(stream: ClientHttp2Stream): Promise<void> {
+  const broken = new Promise<{ code?: string }>((resolve) => stream.on("error", resolve));
+  await once(stream, "response");
+  assert.equal((await broken).code, "ERR_HTTP2_STREAM_ERROR");
+}
+
 test("total time: an answer that does not come is 504, and the backend is let go", async () => {
   const before = await counted("exchange_timeout");
   const asked = nextHead();
-  const wire = await plain();
+  using wire = await plain();
   const response = await get(wire, "short");
-  assert.deepEqual([response.status, JSON.parse(response.body).code], [504, "exchange_timeout"]);
+  assert.deepEqual(refusal(response), [504, "exchange_timeout"]);
   await (await asked).closed;
   heads.answer = (socket) => void socket.end(CLOSING);
   assert.equal((await get(wire, "short")).body, "ok");
-  wire.close();
   assert.equal(await counted("exchange_timeout"), before + 1);
 });
 
@@ -115,96 +147,72 @@ test("total time: a response that is still coming breaks off, on HTTP/1.1 and HT
     socket.on("close", () => clearInterval(drip));
     socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
   };
-  const wire = await plain();
+  using wire = await plain();
   const response = await get(wire, "brief");
   assert.deepEqual([response.status, response.end], [200, "cut"]);
-  wire.close();
-  const user = await user2("brief");
-  const second = await request2(user, { ":path": "/", ":authority": "brief.example.test" });
+  const second = await ask2("brief");
   assert.equal(second.status, 200);
   assert.notEqual(second.end, "end");
-  user.destroy();
 });
 
 test("total time: neither a connector nor a broker that hangs can exceed it", async () => {
   heads.answer = (socket) => void socket.resume();
-  const wire = await plain();
-  stage.connector.child.signal("SIGSTOP");
-  try {
-    assert.equal((await get(wire, "short")).status, 504);
-  } finally {
-    stage.connector.child.signal("SIGCONT");
-  }
-  wire.close();
+  using wire = await plain();
+  await suspended(stage.connector, async () => assert.equal((await get(wire, "short")).status, 504));
   const asked = nextHead();
-  const other = await plain();
+  using other = await plain();
   const answer = get(other, "short");
   const { closed } = await asked;
-  stage.broker.child.signal("SIGSTOP");
-  try {
-    await closed;
-  } finally {
-    stage.broker.child.signal("SIGCONT");
-  }
+  await suspended(stage.broker, () => closed);
   assert.equal((await answer).status, 504);
-  other.close();
   await stage.lanesIdle();
 });
 
 test("largest body: a length over it is 413 before the backend hears of it", async () => {
   for (const length of [SMALL + 1, 10 ** 14]) {
-    const seen = backend.raw.requests.length + backend.raw.connections.length;
-    const wire = await plain();
+    const seen = contacts();
+    using wire = await plain();
     wire.send(`PUT /x HTTP/1.1\r\nHost: small.example.test\r\nContent-Length: ${length}\r\n\r\nabc`);
     const response = await wire.response();
-    assert.deepEqual([response.status, JSON.parse(response.body).code], [413, "too_large"]);
-    wire.close();
-    assert.equal(backend.raw.requests.length + backend.raw.connections.length, seen);
+    assert.deepEqual(refusal(response), [413, "too_large"]);
+    assert.equal(contacts(), seen);
   }
 });
 
 test("largest body, HTTP/2: a length over it is 413 before the backend hears of it", NODE_ONLY, async () => {
   for (const length of [SMALL + 1, 10 ** 14]) {
-    const seen = backend.raw.requests.length + backend.raw.connections.length;
+    const seen = contacts();
     const user = await user2("small");
-    const head = { ":path": "/", ":method": "PUT", ":authority": "small.example.test" };
-    const stream = user.request({ ...head, "content-length": length }, { endStream: false });
+    const head = { ...head2("small", "PUT"), "content-length": length };
+    const stream = user.request(head, { endStream: false });
     stream.on("error", () => {});
     stream.write("abc");
     const [answer] = await once(stream, "response");
     assert.equal(answer[":status"], 413);
     user.destroy();
-    assert.equal(backend.raw.requests.length + backend.raw.connections.length, seen);
+    assert.equal(contacts(), seen);
   }
 });
 
 test("largest body: exactly so much passes, with and without a length", NODE_ONLY, async () => {
   const body = "x".repeat(SMALL);
-  const wire = await plain();
+  using wire = await plain();
   wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nContent-Length: ${SMALL}\r\n\r\n${body}`);
   assert.equal((await wire.response()).body, "ok");
   wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nTransfer-Encoding: chunked\r\n\r\n`);
   wire.send(`${SMALL.toString(16)}\r\n${body}\r\n0\r\n\r\n`);
   assert.equal((await wire.response()).body, "ok");
-  wire.close();
-  const user = await user2("small");
-  const head = { ":path": "/", ":method": "PUT", ":authority": "small.example.test" };
-  assert.equal((await request2(user, head, body)).body, "ok");
-  user.destroy();
+  assert.equal((await ask2("small", "PUT", body)).body, "ok");
 });
 
 test("largest body: one that says no length is given up when it is exceeded", NODE_ONLY, async () => {
   const seen = backend.raw.requests.length;
   const body = "x".repeat(SMALL + 1);
-  const wire = await plain();
+  using wire = await plain();
   wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nTransfer-Encoding: chunked\r\n\r\n`);
   wire.send(`${body.length.toString(16)}\r\n${body}\r\n`);
   assert.equal((await wire.response()).status, 413);
-  wire.close();
-  const user = await user2("small");
-  const head = { ":path": "/", ":method": "PUT", ":authority": "small.example.test" };
-  assert.equal((await request2(user, head, body)).status, 413);
-  user.destroy();
+  assert.equal((await ask2("small", "PUT", body)).status, 413);
   assert.equal(backend.raw.requests.length, seen, "the backend has no whole request");
   await stage.lanesIdle();
 });
@@ -215,9 +223,9 @@ test("requests at a time: the next waits, the one after that is 503, and turns a
   const one = get(first, "one", "/hold");
   await holding(1);
   const two = get(second, "one", "/hold");
-  while (await stage.metric("sallyport_waiting_requests") === 0);
+  while (await waiting() === 0);
   const refused = await get(third, "one");
-  assert.deepEqual([refused.status, JSON.parse(refused.body).code], [503, "app_busy"]);
+  assert.deepEqual(refusal(refused), [503, "app_busy"]);
   assert.equal(valueOf(refused.headers, "retry-after"), "5");
   assert.equal((await get(third, "plain")).status, 200);
   letGo();
@@ -234,11 +242,11 @@ test("requests at a time: who leaves while waiting or being served makes room", 
   void get(first, "one", "/hold").catch(() => {});
   await holding(1);
   void get(second, "one", "/hold").catch(() => {});
-  while (await stage.metric("sallyport_waiting_requests") === 0);
+  while (await waiting() === 0);
   second.close();
-  while (await stage.metric("sallyport_waiting_requests") > 0);
+  while (await waiting() > 0);
   const next = get(third, "one");
-  while (await stage.metric("sallyport_waiting_requests") === 0);
+  while (await waiting() === 0);
   first.close();
   assert.equal((await next).body, "ok");
   third.close();
@@ -246,7 +254,8 @@ test("requests at a time: who leaves while waiting or being served makes room", 
 });
 
 test("requests at a time: no turn comes for ever: 503 after the time for a response", async () => {
-  const [first, second] = [await plain(), await plain()];
+  using first = await plain();
+  using second = await plain();
   heads.answer = (socket) => void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nx");
   const change = { internalUrl: heads.origin };
   const apps = await stage.broker.admin.request("GET", "apps") as { items: { id: string; name: string }[] };
@@ -256,13 +265,11 @@ test("requests at a time: no turn comes for ever: 503 after the time for a respo
   first.send("GET / HTTP/1.1\r\nHost: impatient.example.test\r\n\r\n");
   assert.equal((await first.head()).status, 200);
   assert.equal((await get(second, "impatient")).status, 503);
-  first.close();
-  second.close();
 });
 
 test("maintenance: 503 with the message, escaped, for people and programs; nothing reaches the backend", async () => {
   const seen = backend.raw.requests.length;
-  const wire = await plain();
+  using wire = await plain();
   wire.send("GET / HTTP/1.1\r\nHost: away.example.test\r\nAccept: text/html\r\n\r\n");
   const page = await wire.response();
   assert.deepEqual([page.status, valueOf(page.headers, "retry-after")], [503, "77"]);
@@ -271,15 +278,12 @@ test("maintenance: 503 with the message, escaped, for people and programs; nothi
   assert.deepEqual([problem.code, problem.detail], ["maintenance", "Back <soon>\n& better"]);
   wire.send("HEAD / HTTP/1.1\r\nHost: away.example.test\r\n\r\n");
   assert.equal((await wire.response(true)).status, 503);
-  wire.close();
   assert.equal(backend.raw.requests.length, seen);
 });
 
 test("maintenance, HTTP/2: the same", NODE_ONLY, async () => {
-  const user = await user2("away");
-  const second = await request2(user, { ":path": "/", ":authority": "away.example.test" });
-  assert.deepEqual([second.status, second.headers["retry-after"]], [503, "77"]);
-  user.destroy();
+  const { status, headers } = await ask2("away");
+  assert.deepEqual([status, headers["retry-after"]], [503, "77"]);
 });
 
 test("a change of an app leaves what is under way alone and holds for the next request", async () => {
@@ -290,14 +294,14 @@ test("a change of an app leaves what is under way alone and holds for the next r
     going = socket;
     socket.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nold");
   };
-  const wire = await plain();
+  using wire = await plain();
   wire.send("GET / HTTP/1.1\r\nHost: moves.example.test\r\n\r\n");
   await wire.head();
   assert.equal(await wire.bytes(3), "old");
   const patch = (body: object) => stage.broker.admin.request("PATCH", `apps/${id}`, body);
   await patch({ internalUrl: backend.origin, timeouts: { totalMs: 60_000 }, maxConcurrent: 1 });
   await stage.routed();
-  const other = await plain();
+  using other = await plain();
   assert.equal((await get(other, "moves")).body, "ok");
   await patch({ maintenance: { message: "" } });
   await stage.routed();
@@ -307,19 +311,16 @@ test("a change of an app leaves what is under way alone and holds for the next r
   assert.equal((await get(other, "moves")).body, "ok");
   going!.write("new");
   assert.equal(await wire.bytes(3), "new");
-  wire.close();
-  other.close();
 });
 
 test("a user who stops in the middle of an upload is sent away", async () => {
   const before = await counted("user_idle");
   heads.answer = (socket) => void socket.resume();
-  const wire = await plain();
+  using wire = await plain();
   wire.send("PUT / HTTP/1.1\r\nHost: heads.example.test\r\nContent-Length: 10\r\n\r\nabc");
   const response = await wire.response();
-  assert.deepEqual([response.status, JSON.parse(response.body).code], [408, "user_idle"]);
+  assert.deepEqual(refusal(response), [408, "user_idle"]);
   assert.equal(await wire.over(), "ended");
-  wire.close();
   assert.equal(await counted("user_idle"), before + 1);
 });
 
@@ -327,9 +328,7 @@ test("a user who stops in the middle of an upload is sent away, HTTP/2", NODE_ON
   const before = await counted("user_idle");
   heads.answer = (socket) => void socket.resume();
   const user = await user2("heads");
-  const stream = user.request({ ":path": "/", ":method": "PUT", ":authority": "heads.example.test" }, {
-    endStream: false,
-  });
+  const stream = user.request(head2("heads", "PUT"), { endStream: false });
   stream.on("error", () => {});
   stream.write("abc");
   const [head] = await once(stream, "response");
@@ -350,10 +349,7 @@ test(
         socket.end(body);
       };
       const user = await user2("heads");
-      const stream = user.request({ ":path": "/", ":authority": "heads.example.test" });
-      const closed = new Promise((resolve) => stream.on("error", resolve));
-      await once(stream, "response");
-      assert.equal((await closed as { code: string }).code, "ERR_HTTP2_STREAM_ERROR");
+      await brokenOff(user.request(head2("heads")));
       user.destroy();
       assert.equal(await counted("user_idle"), before + 1);
     }
@@ -372,10 +368,7 @@ test("a user who leaves no room for a response that is all written is sent away"
   });
   user.on("error", () => {});
   await once(user, "remoteSettings");
-  const stream = user.request({ ":path": "/", ":authority": "heads.example.test" });
-  const closed = new Promise((resolve) => stream.on("error", resolve));
-  await once(stream, "response");
-  assert.equal((await closed as { code: string }).code, "ERR_HTTP2_STREAM_ERROR");
+  await brokenOff(user.request(head2("heads")));
   user.destroy();
   assert.equal(await counted("user_idle"), before + 1);
   await stage.lanesIdle();
@@ -393,24 +386,21 @@ test("a user who reads what is slow to compress stays", async () => {
     };
     more();
   };
-  const wire = await plain();
+  using wire = await plain();
   wire.send("GET / HTTP/1.1\r\nHost: compressed.example.test\r\nAccept-Encoding: br\r\n\r\n");
   const { headers, end } = await wire.response();
   assert.deepEqual([valueOf(headers, "content-encoding"), end], ["br", "chunked"]);
   assert.equal(await counted("user_idle"), before);
-  wire.close();
 });
 
 test("a user who is silent while it is the backend's turn stays", async () => {
   heads.answer = (socket) => void setTimeout(() => socket.end(CLOSING), 1_000);
-  const wire = await plain();
+  using wire = await plain();
   assert.equal((await get(wire, "heads")).body, "ok");
-  wire.close();
   heads.answer = (socket) => {
     socket.write(CLOSING.slice(0, -1));
     setTimeout(() => socket.end("k"), 1_000);
   };
-  const reader = await plain();
+  using reader = await plain();
   assert.equal((await get(reader, "heads")).body, "ok");
-  reader.close();
 });

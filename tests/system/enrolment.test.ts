@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import type { RequestListener } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import {
   type AddressInfo,
@@ -15,9 +16,10 @@ import { join } from "node:path";
 import { after, before, test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { getRequestListener } from "@hono/node-server";
+import type { Hono } from "hono";
 import { type Ca, openCa } from "../../src/broker/ca/ca.ts";
 import { CertificateRate } from "../../src/broker/ca/certificate_rate.ts";
-import { createEnrolmentApp } from "../../src/broker/enrol/app.ts";
+import { createEnrolmentApp, type EnrolmentAppOptions } from "../../src/broker/enrol/app.ts";
 import { createEnrolmentSecret } from "../../src/broker/enrol/secret.ts";
 import { DEFAULT_GROUP_ID } from "../../src/broker/model.ts";
 import type { Store } from "../../src/broker/store/port.ts";
@@ -52,9 +54,9 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), "sallyport-enrol-"));
   store = await openStore({ path: join(folder, "store.db") });
   ca = await openCa(folder, { names: [ENROL_NAME, TUNNEL_NAME], log: silentLog });
-  const { server: https, address } = await serve(ca);
-  server = https;
-  brokerAddress = address;
+  const { key, cert } = ca.serverContext(ENROL_NAME);
+  server = createHttpsServer({ key, cert }, answersOf(enrolmentApp()));
+  brokerAddress = await listen(server);
 });
 
 after(async () => {
@@ -64,24 +66,22 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function serve(authority: Ca, contextOf = authority): Promise<{ server: Server; address: string }> {
-  const { key, cert } = contextOf.serverContext(ENROL_NAME);
-  let address = "";
-  const app = createEnrolmentApp({
+/** The enrolment endpoint of a broker with this store and CA. */
+function enrolmentApp(more: Partial<EnrolmentAppOptions> = {}): Hono {
+  return createEnrolmentApp({
     rate: new CertificateRate(20),
     store,
-    ca: authority,
-    brokerAddress: () => address,
+    ca,
+    brokerAddress: () => brokerAddress,
     tunnelName: TUNNEL_NAME,
     log: silentLog,
     counters: { enrolled: () => {}, refused: (code) => refused.push(code) },
+    ...more,
   });
-  const https = createHttpsServer(
-    { key, cert },
-    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
-  );
-  address = await listen(https);
-  return { server: https, address };
+}
+
+function answersOf(app: Hono) {
+  return getRequestListener(app.fetch, { overrideGlobalObjects: false });
 }
 
 async function listen(tcp: Server): Promise<string> {
@@ -95,6 +95,17 @@ async function stopServer(tcp: Server): Promise<void> {
   tcp.close();
   (tcp as Server & { closeAllConnections?: () => void }).closeAllConnections?.();
   await closed;
+}
+
+/** An HTTPS server for the time of a test; gives its address. */
+async function serve(
+  t: TestContext,
+  { key, cert }: { key: string; cert: string },
+  answer: RequestListener = (_request, response) => response.end(),
+): Promise<string> {
+  const https = createHttpsServer({ key, cert }, answer);
+  t.after(() => stopServer(https));
+  return await listen(https);
 }
 
 /** A TCP server that does with each connection what it is told. */
@@ -163,6 +174,11 @@ async function stateDir(t: TestContext): Promise<string> {
   const parent = await mkdtemp(join(tmpdir(), "sallyport-state-"));
   t.after(() => rm(parent, { recursive: true, force: true }));
   return join(parent, "connector");
+}
+
+/** How often a token was used. */
+async function usesOf(id: string): Promise<number> {
+  return (await store.getEnrolmentToken(id)).uses;
 }
 
 const exists = (path: string) => stat(path).then(() => true, () => false);
@@ -268,29 +284,22 @@ test("register: a server with another CA is refused before a word is said", asyn
   const outcome = await cli(text, state);
   assert.deepEqual([outcome.code, outcome.error], [1, "ca_fingerprint_mismatch"]);
   assert.equal(await exists(state), false);
-  assert.equal((await store.getEnrolmentToken(id)).uses, 0);
+  assert.equal(await usesOf(id), 0);
 });
 
 test("register: a server that shows the right CA beside a certificate of its own is refused", async (t) => {
   await using other = await openCa(await stateDir(t), { names: [ENROL_NAME], log: silentLog });
   const { key, cert } = other.serverContext(ENROL_NAME);
-  const impostor = createHttpsServer(
-    { key, cert: cert + ca.trustAnchors },
-    (_request, response) => response.end(),
-  );
-  t.after(() => stopServer(impostor));
-  const { id, text } = await newToken({ address: await listen(impostor) });
+  const impostor = await serve(t, { key, cert: cert + ca.trustAnchors });
+  const { id, text } = await newToken({ address: impostor });
   const outcome = await cli(text, await stateDir(t));
   assert.equal(outcome.code, 1);
   assert.match(outcome.error ?? "", /^(ca_fingerprint_mismatch|broker_untrusted)$/);
-  assert.equal((await store.getEnrolmentToken(id)).uses, 0);
+  assert.equal(await usesOf(id), 0);
 });
 
 test("register: a server with the right CA but another name is refused", async (t) => {
-  const { key, cert } = ca.serverContext(TUNNEL_NAME);
-  const misnamed = createHttpsServer({ key, cert }, (_request, response) => response.end());
-  t.after(() => stopServer(misnamed));
-  const { text } = await newToken({ address: await listen(misnamed) });
+  const { text } = await newToken({ address: await serve(t, ca.serverContext(TUNNEL_NAME)) });
   assert.equal((await cli(text, await stateDir(t))).error, "broker_name_mismatch");
 });
 
@@ -337,18 +346,10 @@ test("register: a broker that falls silent at any step ends at that step's deadl
 });
 
 test("register: an answer that is lost is had again, with the same token and key", async (t) => {
-  const { key, cert } = ca.serverContext(ENROL_NAME);
   let deaf = true;
-  const app = createEnrolmentApp({
-    store,
-    ca,
-    rate: new CertificateRate(20),
-    brokerAddress,
-    tunnelName: TUNNEL_NAME,
-    log: silentLog,
-  });
-  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  const flaky = createHttpsServer({ key, cert }, async (request, response) => {
+  const app = enrolmentApp();
+  const answer = answersOf(app);
+  const flaky = await serve(t, ca.serverContext(ENROL_NAME), async (request, response) => {
     if (!deaf || request.method === "GET") return answer(request, response);
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part);
@@ -356,8 +357,7 @@ test("register: an answer that is lost is had again, with the same token and key
     const { method = "POST", url = "/" } = request;
     await app.fetch(new Request(`https://${ENROL_NAME}${url}`, { method, body: Buffer.concat(parts) }));
   });
-  t.after(() => stopServer(flaky));
-  const { id, text } = await newToken({ address: await listen(flaky) });
+  const { id, text } = await newToken({ address: flaky });
   const state = await stateDir(t);
   const silent = await cli(text, state, "--step-timeout-ms", "3000");
   assert.deepEqual([silent.code, silent.error], [1, "broker_timeout"]);
@@ -365,12 +365,12 @@ test("register: an answer that is lost is had again, with the same token and key
   const [pending, ...others] = await readdir(state);
   assert.match(pending ?? "", /^pending-[0-9a-f]{16}\.pem$/);
   assert.deepEqual(others, []);
-  assert.equal((await store.getEnrolmentToken(id)).uses, 1);
+  assert.equal(await usesOf(id), 1);
 
   deaf = false;
   const again = await cli(text, state);
   assert.equal(again.code, 0, again.stderr);
-  assert.equal((await store.getEnrolmentToken(id)).uses, 1);
+  assert.equal(await usesOf(id), 1);
   assert.deepEqual((await readdir(state)).sort(), ["broker.json", "ca.pem", "certificate.pem", "key.pem"]);
   const { certificate, connectorId } = await loadIdentity(state);
   assert.equal(await store.connectorCertificate(connectorId), certificate);
@@ -381,7 +381,7 @@ test("register: of two at once with a token for one use, one wins", async (t) =>
   const outcomes = await Promise.all([cli(text, await stateDir(t)), cli(text, await stateDir(t))]);
   assert.deepEqual(outcomes.map(({ code }) => code).sort(), [0, 1]);
   assert.equal(outcomes.find(({ code }) => code === 1)?.error, "token_used");
-  assert.equal((await store.getEnrolmentToken(id)).uses, 1);
+  assert.equal(await usesOf(id), 1);
 });
 
 test("register: a state folder that is none, or open to others, is refused before the token is used", async (t) => {
@@ -393,18 +393,11 @@ test("register: a state folder that is none, or open to others, is refused befor
   await mkdir(state);
   await chmod(state, 0o777);
   assert.equal((await cli(text, state)).error, "state_permissions");
-  assert.equal((await store.getEnrolmentToken(id)).uses, 0);
+  assert.equal(await usesOf(id), 0);
 });
 
 test("enrolment endpoint: tells the time, and refuses what is too large, no JSON, incomplete or elsewhere", async () => {
-  const app = createEnrolmentApp({
-    store,
-    ca,
-    rate: new CertificateRate(20),
-    brokerAddress,
-    tunnelName: TUNNEL_NAME,
-    log: silentLog,
-  });
+  const app = enrolmentApp();
   const hello = await (await app.request(ENROL_HELLO_PATH)).json() as { time: number };
   assert.ok(Math.abs(hello.time - Date.now()) < 60_000);
   const post = async (body: string) => {
@@ -425,13 +418,7 @@ test("enrolment endpoint: tells the time, and refuses what is too large, no JSON
 test("enrolment endpoint: a source that tries secrets is slowed down, others are not", async () => {
   let address = "192.0.2.1";
   let now = Date.now();
-  const app = createEnrolmentApp({
-    rate: new CertificateRate(20),
-    store,
-    ca,
-    brokerAddress,
-    tunnelName: TUNNEL_NAME,
-    log: silentLog,
+  const app = enrolmentApp({
     sourceAddress: () => address,
     clock: { now: () => now },
     sourceLimit: { burst: 3, refillMs: 10_000 },
