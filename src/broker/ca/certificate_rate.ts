@@ -26,4 +26,9 @@ export class CertificateRate {
     this.#issued.set(connectorId, [...recent, now]);
     return true;
   }
+
+  /** The last one that was counted came to nothing: what fails here must not shut a connector out when it works again. */
+  giveBack(connectorId: string): void {
+    this.#issued.get(connectorId)?.pop();
+  }
 }

@@ -68,14 +68,19 @@ export class Renewals {
         { retryable: true },
       );
     }
-    const issued = await ca.issueConnectorCertificate(id, key.publicKey);
-    await store.setConnectorCertificate(id, issued, vouchedBy);
-    const { serial, notAfter } = issued;
-    log.info("Renewed a connector's certificate", {
-      connector: id,
-      serial,
-      notAfter: new Date(notAfter).toISOString(),
-    });
-    return issued.pem;
+    try {
+      const issued = await ca.issueConnectorCertificate(id, key.publicKey);
+      await store.setConnectorCertificate(id, issued, vouchedBy);
+      const { serial, notAfter } = issued;
+      log.info("Renewed a connector's certificate", {
+        connector: id,
+        serial,
+        notAfter: new Date(notAfter).toISOString(),
+      });
+      return issued.pem;
+    } catch (error) {
+      rate.giveBack(id);
+      throw error;
+    }
   }
 }
