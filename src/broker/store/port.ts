@@ -24,6 +24,14 @@ export interface PageQuery {
   cursor?: string;
 }
 
+/** Settings as they are. */
+export interface KeptSettings {
+  settings: Settings;
+  /** Those of them that an administrator has said something about. */
+  given: Partial<Settings>;
+  version: number;
+}
+
 /** What has changed, told to listeners after it is on disk. */
 export type Change =
   | { kind: "apps"; groupIds: readonly string[] }
@@ -184,12 +192,12 @@ export interface Store {
   /** The live admin token with this hash, or null. Notes the use, at most once a minute. */
   findAdminToken(secretSha256: string): Promise<AdminToken | null>;
 
-  getSettings(): Promise<{ settings: Settings; version: number }>;
+  getSettings(): Promise<KeptSettings>;
   updateSettings(
     actor: Actor,
     patch: Partial<Settings>,
     expectedVersion?: number,
-  ): Promise<{ settings: Settings; version: number }>;
+  ): Promise<KeptSettings>;
 
   /** Newest first. */
   listAudit(query: PageQuery): Promise<Page<AuditEntry>>;

@@ -1,7 +1,7 @@
 import type { Settings } from "../model.ts";
 import type { Database, Queries } from "./database.ts";
 import { checkVersion } from "./errors.ts";
-import type { Store } from "./port.ts";
+import type { KeptSettings, Store } from "./port.ts";
 import { nextVersion } from "./record.ts";
 
 /** Settings of a new store. */
@@ -22,23 +22,25 @@ export function settingsCalls(database: Database): Pick<Store, "getSettings" | "
 
     updateSettings: (actor, patch, expectedVersion) =>
       database.write(async ({ db, now, audit, notify }) => {
-        const { settings, version } = await readSettings(db);
+        const kept = await readSettings(db);
+        const { given, version } = kept;
         checkVersion("settings", { id: "settings", version }, expectedVersion);
         const changed = Object.entries(patch).filter(([key, value]) =>
-          value !== undefined && value !== settings[key as keyof Settings]
+          value !== undefined && value !== given[key as keyof Settings]
         );
-        if (changed.length === 0) return { settings, version };
-        const next: Settings = { ...settings, ...Object.fromEntries(changed) };
+        if (changed.length === 0) return kept;
+        const next: Partial<Settings> = { ...given, ...Object.fromEntries(changed) };
         const columns = { ...nextVersion({ version }, now), value: JSON.stringify(next) };
         await db.updateTable("settings").set(columns).where("id", "=", 1).execute();
         await audit(actor, "settings.update", "settings", Object.fromEntries(changed));
         notify({ kind: "settings" });
-        return { settings: next, version: columns.version };
+        return { settings: { ...DEFAULT_SETTINGS, ...next }, given: next, version: columns.version };
       }),
   };
 }
 
-async function readSettings(db: Queries): Promise<{ settings: Settings; version: number }> {
+async function readSettings(db: Queries): Promise<KeptSettings> {
   const { value, version } = await db.selectFrom("settings").selectAll().executeTakeFirstOrThrow();
-  return { settings: { ...DEFAULT_SETTINGS, ...JSON.parse(value) }, version };
+  const given: Partial<Settings> = JSON.parse(value);
+  return { settings: { ...DEFAULT_SETTINGS, ...given }, given, version };
 }

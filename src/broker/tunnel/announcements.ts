@@ -39,13 +39,12 @@ export class Announcements implements Disposable {
     tunnel.control.notice("trust", { ca: this.#deps.identities.trustAnchors() });
   }
 
-  /** What to log; their own matter until the administrator has said something about it. */
+  /** What to log; whatever the administrator has said nothing about is their own matter. */
   async logLevel(tunnels: readonly BrokerTunnel[]): Promise<void> {
-    const { settings, version } = await this.#deps.store.getSettings();
-    if (version <= 1) return;
-    for (const { control } of tunnels) {
-      control.notice("log.level", { level: settings.logLevel, session: settings.sessionLog });
-    }
+    const { logLevel: level, sessionLog: session } = (await this.#deps.store.getSettings()).given;
+    if (level === undefined && session === undefined) return;
+    const said = { ...(level === undefined ? {} : { level }), ...(session === undefined ? {} : { session }) };
+    for (const { control } of tunnels) control.notice("log.level", said);
   }
 
   /** Their access has ended; so do the tunnels, once they were told. */

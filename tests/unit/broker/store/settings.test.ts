@@ -5,9 +5,13 @@ import { ADMIN, temporaryStore } from "../../../support/store_fixture.ts";
 
 test("settings: defaults, then what was changed; the same again is no change", async (t) => {
   const { store, changes } = await temporaryStore(t);
-  assert.deepEqual(await store.getSettings(), { settings: DEFAULT_SETTINGS, version: 1 });
+  assert.deepEqual(await store.getSettings(), { settings: DEFAULT_SETTINGS, given: {}, version: 1 });
   const changed = await store.updateSettings(ADMIN, { sessionLog: true, logLevel: undefined }, 1);
-  assert.deepEqual(changed, { settings: { ...DEFAULT_SETTINGS, sessionLog: true }, version: 2 });
+  assert.deepEqual(changed, {
+    settings: { ...DEFAULT_SETTINGS, sessionLog: true },
+    given: { sessionLog: true },
+    version: 2,
+  });
   assert.deepEqual(await store.getSettings(), changed);
   assert.deepEqual(await store.updateSettings(ADMIN, { sessionLog: true }), changed);
   await assert.rejects(store.updateSettings(ADMIN, { logLevel: "debug" }, 1), { code: "version_conflict" });
@@ -16,6 +20,13 @@ test("settings: defaults, then what was changed; the same again is no change", a
   assert.deepEqual(items.map(({ action, target, details }) => ({ action, target, details })), [
     { action: "settings.update", target: "settings", details: { sessionLog: true } },
   ]);
+});
+
+test("settings: one that is given its default is given all the same", async (t) => {
+  const { store } = await temporaryStore(t);
+  const { given, version } = await store.updateSettings(ADMIN, { logLevel: DEFAULT_SETTINGS.logLevel });
+  assert.deepEqual([given, version], [{ logLevel: DEFAULT_SETTINGS.logLevel }, 2]);
+  assert.equal((await store.updateSettings(ADMIN, { logLevel: DEFAULT_SETTINGS.logLevel })).version, 2);
 });
 
 test("audit: newest first, in pages that new entries do not shift; odd cursors are refused", async (t) => {
