@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { get as httpsGet } from "node:https";
 import { after, before, test } from "node:test";
 import * as zlib from "node:zlib";
 import { type HttpBackend, httpBackend } from "../support/http_backend.ts";
@@ -90,6 +91,28 @@ test("a page of 50 MB is translated in bounded memory, compressed or not", async
   }
   await stage.lanesIdle();
 });
+
+test(
+  "pages that come faster than HTTPS takes them go on, several at a time",
+  { timeout: 60_000 },
+  async () => {
+    const page = Buffer.from(ROW.repeat(30_000));
+    backend.routes.set("/in/quick", (_req, res) => {
+      res.setHeader("content-type", "text/html");
+      void writeMany(res, page.subarray(0, page.length / 15), 15);
+    });
+    const options = { host: "127.0.0.1", port: stage.tlsPort, servername: HOST, ca: stage.ca, agent: false };
+    const one = () =>
+      new Promise<IncomingMessage>((resolve, reject) => {
+        const headers = { host: HOST };
+        httpsGet({ ...options, path: "/links/quick", headers }, resolve).on("error", reject);
+      });
+    const translated = page.length + 30_000 * ("/links/".length - "/in/".length);
+    await Promise.all(Array.from({ length: 6 }, async () => {
+      assert.equal((await whole(await one())).length, translated);
+    }));
+  },
+);
 
 test("a reader who stops holds back the backend, and a body that unfolds to 2 GB does no harm", async () => {
   // 2 GB of spaces in 2 MB of gzip, as members of 16 MiB each.

@@ -85,7 +85,7 @@ export class Http1Exchange extends IngressExchange implements Flushable {
     }
     if (this.#writes === "held") {
       this.#writes = "corked";
-      this.#res.cork();
+      this.#res.socket?.cork();
       this.#writeHeld();
     }
     return this.#write(bytes);
@@ -93,7 +93,7 @@ export class Http1Exchange extends IngressExchange implements Flushable {
 
   flush(): void {
     if (this.#res.writableEnded) return; // `end` has let go of everything.
-    if (this.#writes === "corked") this.#res.uncork();
+    if (this.#writes === "corked") this.#res.socket?.uncork();
     else if (this.#writes === "head") this.#res.flushHeaders();
     else this.#writeHeld();
     this.#writes = "direct";
@@ -116,8 +116,16 @@ export class Http1Exchange extends IngressExchange implements Flushable {
     if (held !== null) this.#write(held);
   }
 
+  /**
+   * On a corked socket: else Node gathers the chunks in the response, says that there is no room for them, and tells of no
+   * `drain` where they turn out to be less than fills the socket.
+   */
   #write(bytes: Buffer): boolean {
-    if (this.#res.write(bytes)) return true;
+    const { socket } = this.#res;
+    socket?.cork();
+    const hasRoom = this.#res.write(bytes);
+    socket?.uncork();
+    if (hasRoom) return true;
     if (!this.#listensForDrain) {
       this.#listensForDrain = true;
       this.#res.on("drain", () => this.userDrained());
