@@ -41,6 +41,8 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
   #paused = false;
   /** Bytes were lost: the response can only fail. */
   #cut = false;
+  /** Whether only its connection ends the response; null while the head can still say it. */
+  #endsWithConnection: boolean | null = null;
   /** An informational head has come. */
   #informed = false;
   /** Sent for the second time. */
@@ -128,6 +130,7 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
       this.#cut = true;
     } else if (!this.#handler.data(chunk)) {
       this.#paused = true;
+      this.#letGoOfHead(controller);
       controller.pause();
     }
   }
@@ -136,7 +139,10 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
     if (this.#state === "over") return;
     // To undici a reset ends a response without length as well as a FIN does; to us it is a cut one. Of any other the end is
     // its own, whichever connection it may be that fails.
-    if (this.#cut || (this.#owner.connectionFailing && endsWithConnection(controller))) {
+    if (
+      this.#cut ||
+      (this.#owner.connectionFailing && (this.#endsWithConnection ?? endsWithConnection(controller)))
+    ) {
       return this.onResponseError(controller, CUT);
     }
     const raw = controller.rawTrailers as RawBytes[] | null;
@@ -160,6 +166,15 @@ export class UndiciExchange implements BackendExchange, Dispatcher.DispatchHandl
     queueMicrotask(() => {
       if (this.#failure !== null) this.#handler.failed(this.#failure);
     });
+  }
+
+  /**
+   * Who is read slowly may last for hours: undici's header list, slices of what the socket gave with them, would keep all 64 KiB
+   * of that for as long.
+   */
+  #letGoOfHead(controller: Dispatcher.DispatchController): void {
+    this.#endsWithConnection ??= endsWithConnection(controller);
+    controller.rawHeaders = null;
   }
 
   /** Only before the first byte of an answer; the backend may have closed the connection before the request reached it. */
