@@ -13,14 +13,21 @@ const MASKED_KEYS = new Set([
   "admintoken",
   "privatekey",
 ]);
+/** Tokens of ours. */
+const TOKEN = /\bsp[a-z]\d?_[\w-]{8,}/g;
 /** What looks like a secret inside of any text. */
 const MASKED_TEXT = [
   /Bearer\s+[\w.~+/=-]+/gi,
-  /\bsp[a-z]\d_[\w-]{8,}/g,
+  TOKEN,
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/g,
 ];
 const MASK = "***";
 const MAX_DEPTH = 6;
+
+/** Text with tokens of ours replaced: for what repeats a command line, on which they do not belong. */
+export function maskTokens(text: string): string {
+  return text.replace(TOKEN, MASK);
+}
 
 /** Text with everything that looks like a secret replaced. */
 export function maskText(text: string): string {

@@ -313,6 +313,11 @@ test("broker CLI: address and token may be missing, wrong or dead", async () => 
   assert.deepEqual(codeOf(await asking(env, ...nowhere)), [2, "admin_token_missing"]);
   const wrong = ["--admin-url", "localhost:9180"];
   assert.deepEqual(codeOf(await asking({ SALLYPORT_ADMIN_TOKEN: token }, ...wrong)), [2, "usage_invalid"]);
+  const secret = "hunter2hunter2";
+  for (const args of [["--admin-url", `http://u:${secret}@h/`], [`--token=spa_${secret}`]]) {
+    const { code, stderr } = await asking({ SALLYPORT_ADMIN_TOKEN: token }, ...args);
+    assert.deepEqual([code, stderr.includes(secret)], [2, false], stderr);
+  }
   const closed = await serveAdmin(createAdminAppStub(), { host: "127.0.0.1", port: 0 });
   await closed.close();
   const gone = await asking({ SALLYPORT_ADMIN_TOKEN: token }, "--admin-url", closed.url);

@@ -272,6 +272,9 @@ test("register: the token comes from a file or the environment, never from the c
   assert.equal((await run(["register"], "", { SALLYPORT_TOKEN: text, SALLYPORT_STATE_DIR: other })).code, 0);
   const argument = await run(["register", text, "--state-dir", await stateDir(t), "--json"]);
   assert.deepEqual([argument.code, argument.error], [2, "token_in_arguments"]);
+  const flag = await run(["register", `--token=${text}`]);
+  assert.equal(flag.code, 2);
+  assert.doesNotMatch(flag.stderr, /spt1_/);
   const missing = await run(["register", "--state-dir", await stateDir(t), "--json"]);
   assert.deepEqual([missing.code, missing.error], [2, "token_missing"]);
 });

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { SallyportError } from "../../platform/error.ts";
+import { maskTokens } from "../../platform/plain_fields.ts";
 import { VERSION } from "../../platform/version.ts";
 import { addAdminTokenCommands } from "./commands/admin_tokens.ts";
 import { addAppCommands } from "./commands/apps.ts";
@@ -48,7 +49,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   } catch (error) {
     // Commander has printed its own; `--help` and `--version` come this way too, with exit code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    context.warn(`${errorText(error, args.includes("--json"))}\n`);
+    context.warn(`${maskTokens(errorText(error, args.includes("--json")))}\n`);
     return exitCodeOf(error);
   }
 }
@@ -63,7 +64,10 @@ export function createProgram(context: CliContext): Command {
     .version(VERSION)
     .showHelpAfterError("(add --help for an explanation and an example)")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => context.write(text), writeErr: (text) => context.warn(text) })
+    .configureOutput({
+      writeOut: (text) => context.write(text),
+      writeErr: (text) => context.warn(maskTokens(text)),
+    })
     .addHelpText("after", FIRST_STEPS);
   for (const add of COMMANDS) add(program, context);
   for (const parent of [program, ...program.commands]) {

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { ConfigurationError } from "../../platform/errors.ts";
+import { maskTokens } from "../../platform/plain_fields.ts";
 import { VERSION } from "../../platform/version.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./errors.ts";
@@ -23,7 +24,7 @@ export async function runProgram(args: readonly string[], context: CliContext): 
     .showHelpAfterError("(add --help for an explanation and an example)")
     .configureOutput({
       writeOut: (text) => void context.stdout.write(text),
-      writeErr: (text) => void context.stderr.write(text),
+      writeErr: (text) => void context.stderr.write(maskTokens(text)),
     })
     .addHelpText(
       "after",

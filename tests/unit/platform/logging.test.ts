@@ -139,7 +139,7 @@ for (const format of ["json", "pretty"] as const) {
       list: [{ password: "hunter2" }],
       text: "header was Bearer hunter2",
       token: "spt1_hunter2hunter2",
-      given: "register spt1_hunter2hunter2 failed",
+      given: "register spt1_hunter2hunter2 failed, and spa_hunter2hunter2",
       error: new Error(`cannot read ${pem}`),
       pem,
     });
