@@ -19,6 +19,8 @@ export interface Trouble {
 }
 
 const QUEUE_BYTES = 256 * 1024;
+/** How often a throttled direction carries something. */
+const TURNS_PER_SECOND = 50;
 
 /** One direction of one connection. */
 class Direction {
@@ -69,7 +71,12 @@ class Direction {
       this.#hasEnded = true;
     }
     if (trouble.delayMs || trouble.bytesPerSecond || trouble.singles) this.#onTouched(carried.length);
-    this.#queue.push({ bytes: carried, dueMs: performance.now() + (trouble.delayMs ?? 0) });
+    const dueMs = performance.now() + (trouble.delayMs ?? 0);
+    // A narrow link is steady: it does not carry a large piece at once and then nothing for long.
+    const most = Math.ceil((trouble.bytesPerSecond ?? Number.POSITIVE_INFINITY) / TURNS_PER_SECOND);
+    for (let at = 0; at < carried.length; at += most) {
+      this.#queue.push({ bytes: carried.subarray(at, at + most), dueMs });
+    }
     this.#queued += carried.length;
     if (this.#queued > QUEUE_BYTES) this.#from.pause();
     this.#pump();
