@@ -94,3 +94,15 @@ test("a broker that is restarted on inherited sockets loses no request of HTTP/2
   await Promise.all(runs);
   assert.deepEqual(users.flatMap(({ failures }) => failures), []);
 });
+
+test("while no broker runs, connections wait in the sockets that the next one inherits: none is refused", async () => {
+  await using stage = await FaultStage.start({ connectors: 1, ownSockets: true });
+  await stage.broker.stop();
+  const waiting = Array.from({ length: 20 }, () => fetch(stage.url, { headers: { connection: "close" } }));
+  let answered = 0;
+  for (const request of waiting) request.then(() => answered += 1, () => {});
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(answered, 0, "nobody is there");
+  await stage.replaceBroker();
+  assert.deepEqual(new Set((await Promise.all(waiting)).map(({ status }) => status)), new Set([200]));
+});
