@@ -5,6 +5,7 @@ import type { IngressCode } from "./error_table.ts";
 import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange_context.ts";
 import { IngressExchange } from "./exchange.ts";
 import { outgoingTrailers } from "./request_headers.ts";
+import { keptTrailers } from "./request_trailers.ts";
 import {
   checkHeader,
   headersOfStream,
@@ -48,15 +49,17 @@ export class Http2Exchange extends IngressExchange {
 
   protected startBody(): void {
     const stream = this.#stream;
-    let trailers: HeaderList = [];
+    // The end of an empty body is told though nobody listens.
+    if (stream.readableEnded) return this.#bodyEnded();
     stream.on("data", (bytes: Buffer) => {
       if (!this.sendBody(bytes)) stream.pause();
     });
-    stream.on("trailers", (_headers, _flags, raw: string[]) => trailers = raw);
+    stream.on("end", () => this.#bodyEnded());
+  }
+
+  #bodyEnded(): void {
     // A reset by the peer may look like an end: only one that is not aborted is complete.
-    stream.on("end", () => {
-      if (!stream.aborted) this.sendBodyEnd(outgoingTrailers(trailers));
-    });
+    if (!this.#stream.aborted) this.sendBodyEnd(outgoingTrailers(keptTrailers(this.#stream)));
   }
 
   protected resumeBody(): void {

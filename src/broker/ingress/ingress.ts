@@ -19,6 +19,7 @@ import { outgoingHeaders, outgoingHeadersOfStream, outgoingUpgradeHeaders } from
 import { hasLooped, markRequest } from "./request_marks.ts";
 import type { IdleSweep } from "./idle_sweep.ts";
 import type { RequestIds } from "./request_id.ts";
+import { keepTrailers } from "./request_trailers.ts";
 import { incomingHeadersOfStream } from "./response_headers.ts";
 import { backendTarget, type Route } from "./route.ts";
 import { UpgradeExchange, UpgradingUser } from "./upgrade_exchange.ts";
@@ -296,6 +297,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     },
     onStream(stream, headers, flags, rawHeaders) {
       stream.on("error", () => {}); // `close` follows, and says all that matters here.
+      if ((flags & END_STREAM) === 0) keepTrailers(stream);
       if (pace.mayBegin()) return guardedStream(stream, headers, flags, rawHeaders);
       pace.later(() => {
         if (!stream.destroyed) guardedStream(stream, headers, flags, rawHeaders);
