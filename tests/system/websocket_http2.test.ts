@@ -192,6 +192,27 @@ test("each side may end its own direction first and still be told the rest of th
   await stage.lanesIdle();
 });
 
+test("a user who ends before the handshake is answered is heard to end", { timeout: 30_000 }, async () => {
+  const ended = new Promise<void>((resolve) => {
+    raw.answer = (socket, head) => {
+      socket.on("end", () => {
+        socket.end("bye");
+        resolve();
+      });
+      socket.resume();
+      socket.write(agreement(head));
+    };
+  });
+  const stream = session.request(asking({ ":authority": RAW }), { endStream: false });
+  stream.end();
+  let said = "";
+  stream.setEncoding("latin1").on("data", (text) => said += text);
+  await ended;
+  if (!stream.destroyed) await once(stream, "close");
+  assert.deepEqual([said, stream.rstCode], ["bye", 0]);
+  await stage.lanesIdle();
+});
+
 test("a reset of either side resets the other; a session that goes takes all of its connections along", async () => {
   const broken = await rawPair();
   broken.stream.resume();

@@ -66,9 +66,12 @@ export class WebsocketStreamExchange extends IngressExchange {
       if (!this.sendBody(bytes)) stream.pause();
     });
     // A reset by the peer may look like an end: only one that is not aborted is complete.
-    stream.on("end", () => {
+    const ended = (): void => {
       if (!stream.aborted) this.sendBodyEnd([]);
-    });
+    };
+    // Where nothing came before it, it was told already.
+    if (stream.readableEnded) ended();
+    else stream.on("end", ended);
   }
 
   protected resumeBody(): void {
