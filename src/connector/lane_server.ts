@@ -3,6 +3,7 @@ import type { SessionLog } from "../platform/log.ts";
 import type { ConnectorApp } from "../protocol/app.ts";
 import type { Abort, HeaderList, InformationalHead, RequestHead, ResponseHead } from "../protocol/heads.ts";
 import { PROBE_APP_ID } from "../protocol/probe.ts";
+import type { Backlog } from "../tunnel/backlog.ts";
 import type { CreditBudget } from "../tunnel/credit_budget.ts";
 import type { ExchangeHandler } from "../tunnel/exchange_handler.ts";
 import type { FlushQueue } from "../tunnel/flush_queue.ts";
@@ -17,6 +18,7 @@ import type { KnownApps } from "./known_apps.ts";
 export interface LaneServerTunnel {
   readonly budget: CreditBudget;
   readonly flushes: FlushQueue;
+  readonly backlog: Backlog;
   readonly pace: Pace;
   readonly roundTripMs: number;
   readonly backends: Backends;
@@ -66,6 +68,10 @@ export class LaneServer implements LaneOwner, ExchangeHandler {
 
   get flushes(): FlushQueue {
     return this.#tunnel.flushes;
+  }
+
+  get backlog(): Backlog {
+    return this.#tunnel.backlog;
   }
 
   get roundTripMs(): number {

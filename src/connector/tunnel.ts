@@ -5,6 +5,7 @@ import { parseVersionAnswer, parseWelcome, type Welcome } from "../protocol/mess
 import { parseRenewalAnswer } from "../protocol/certificates.ts";
 import { MIN_RECONNECT_WINDOW_MS, parseReconnectWindow } from "../protocol/reconnect_window.ts";
 import { ControlChannel, type Fields } from "../tunnel/control_channel.ts";
+import { Backlog } from "../tunnel/backlog.ts";
 import type { CreditBudget } from "../tunnel/credit_budget.ts";
 import { FlushQueue } from "../tunnel/flush_queue.ts";
 import { Pace, REQUESTS_PER_TURN } from "../tunnel/pace.ts";
@@ -30,6 +31,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
   readonly budget: CreditBudget;
   readonly sessionLog: SessionLog;
   readonly flushes: FlushQueue = new FlushQueue();
+  readonly backlog: Backlog = new Backlog();
   readonly pace: Pace = new Pace(REQUESTS_PER_TURN);
   readonly connectedAt: number = Date.now();
   /**

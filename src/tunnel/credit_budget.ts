@@ -1,10 +1,10 @@
 import { MAX_CREDIT } from "../protocol/limits.ts";
 
 /**
- * An exchange that has passed on this much is read by its reader, and not just by the buffers of a kernel: Linux takes 4 MiB
- * for a socket that nobody reads (the most of net.ipv4.tcp_wmem).
+ * An exchange that has passed on this much is read by its reader, and not just by the buffers of a kernel: Linux takes at most
+ * 4 MiB for a socket that nobody reads (net.ipv4.tcp_wmem), and that only where segments are as large as on loopback.
  */
-const PROVEN_BYTES = 6 * 1024 * 1024;
+const PROVEN_BYTES = 4.5 * 1024 * 1024;
 
 /**
  * How many bytes all peers together may have been granted and this process not yet passed on. The first

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { type Backlog, BULK_PIECE_BYTES, type Waiting } from "./backlog.ts";
 import type { Flushable, FlushQueue } from "./flush_queue.ts";
 
 /** Frames that leave together and are no more than this are copied into one piece: cheaper than a write of many. */
@@ -8,19 +9,28 @@ const COPY_BYTES = 4_096;
 export class FrameWriter implements Flushable {
   readonly #stream: Duplex;
   readonly #flushes: FlushQueue;
+  readonly #backlog: Backlog;
+  readonly #waiting: Waiting;
   /** Frames, or pieces of them, that leave with what follows. */
   #joined: Buffer[] = [];
   #joinedBytes = 0;
   #isQueued = false;
+  /** Bulk among what is joined, and all that counts in the backlog, bytes. */
+  #joinedBulk = 0;
+  #bulk = 0;
 
-  constructor(stream: Duplex, flushes: FlushQueue) {
+  /** `waiting` hears of room in the backlog; of that in the stream its `drain` tells. */
+  constructor(stream: Duplex, flushes: FlushQueue, backlog: Backlog, waiting: Waiting) {
     this.#stream = stream;
     this.#flushes = flushes;
+    this.#backlog = backlog;
+    this.#waiting = waiting;
   }
 
-  /** True while the stream takes more. */
-  get hasRoom(): boolean {
-    return this.#joinedBytes < this.#stream.writableHighWaterMark && !this.#stream.writableNeedDrain;
+  /** True while stream and tunnel take more. */
+  takesMore(): boolean {
+    return this.#joinedBytes < this.#stream.writableHighWaterMark && !this.#stream.writableNeedDrain &&
+      this.#backlog.admits(this.#waiting);
   }
 
   /** A frame, or a piece of one, that is followed by others within the same callback. */
@@ -32,6 +42,16 @@ export class FrameWriter implements Flushable {
     this.#flushes.add(this);
   }
 
+  /** The payload of a data frame, which is joined like a frame. */
+  joinData(bytes: Buffer): void {
+    if (bytes.length > BULK_PIECE_BYTES) {
+      this.#backlog.add(bytes.length);
+      this.#joinedBulk += bytes.length;
+      this.#bulk += bytes.length;
+    }
+    this.join(bytes);
+  }
+
   /** A frame that leaves at once, after what was joined before it. */
   write(frame: Buffer): void {
     if (this.#joined.length === 0) {
@@ -41,6 +61,14 @@ export class FrameWriter implements Flushable {
     this.#joined.push(frame);
     this.#joinedBytes += frame.length;
     this.#send();
+  }
+
+  /** Nothing leaves any more. */
+  close(): void {
+    const bulk = this.#bulk;
+    this.#bulk = 0;
+    this.#backlog.forget(this.#waiting);
+    if (bulk > 0) this.#backlog.remove(bulk);
   }
 
   flush(): void {
@@ -55,11 +83,24 @@ export class FrameWriter implements Flushable {
       this.#stream.write(joined.length === 1 ? joined[0]! : copied(joined, this.#joinedBytes));
     } else {
       this.#stream.cork();
-      for (let i = 0; i < joined.length; i++) this.#stream.write(joined[i]!);
+      const last = joined.length - 1;
+      for (let i = 0; i < last; i++) this.#stream.write(joined[i]!);
+      if (this.#joinedBulk === 0) this.#stream.write(joined[last]!);
+      else this.#sendBulk(joined[last]!);
       this.#stream.uncork();
     }
     joined.length = 0;
     this.#joinedBytes = 0;
+  }
+
+  #sendBulk(last: Buffer): void {
+    const bytes = this.#joinedBulk;
+    this.#joinedBulk = 0;
+    this.#stream.write(last, () => {
+      if (this.#bulk === 0) return; // Closed: all of it was taken off then.
+      this.#bulk -= bytes;
+      this.#backlog.remove(bytes);
+    });
   }
 }
 

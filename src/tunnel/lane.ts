@@ -17,6 +17,7 @@ import {
   type ResponseHead,
 } from "../protocol/heads.ts";
 import { ABORT_ANSWER_MS, MAX_EXCHANGE } from "../protocol/limits.ts";
+import type { Waiting } from "./backlog.ts";
 import { ControlError } from "./errors.ts";
 import type { ExchangeHandler } from "./exchange_handler.ts";
 import { FrameWriter } from "./frame_writer.ts";
@@ -39,7 +40,7 @@ const TOO_LARGE: Abort = { code: "head_too_large", begun: true };
  * (docs/protocol.md, "The life of an exchange"). Aborts go in band; the stream itself is destroyed only when the
  * contract is broken or the peer does not answer.
  */
-export class Lane implements FrameSink {
+export class Lane implements FrameSink, Waiting {
   readonly side: LaneSide;
   readonly #stream: Duplex;
   readonly #owner: LaneOwner;
@@ -65,7 +66,7 @@ export class Lane implements FrameSink {
     this.#stream = stream;
     this.#owner = owner;
     this.#inflow = new Inflow(owner.budget);
-    this.#writer = new FrameWriter(stream, owner.flushes);
+    this.#writer = new FrameWriter(stream, owner.flushes, owner.backlog, this);
     this.#outflow = new Outflow(this.#writer);
     this.#reader = new FrameReader(side === "broker" ? TOWARDS_BROKER : TOWARDS_CONNECTOR, this);
     stream.on("data", (chunk: Buffer) => this.#read(chunk));
@@ -178,6 +179,10 @@ export class Lane implements FrameSink {
     this.#handler?.draining?.();
   }
 
+  roomAgain(): void {
+    this.#drained();
+  }
+
   /** Ends the lane at once; an exchange on it is lost. */
   destroy(error: Error): void {
     this.#close(error);
@@ -268,7 +273,7 @@ export class Lane implements FrameSink {
     if (!outflow.isOpen) {
       if (outflow.sendHeldEnd()) this.#sent();
       else this.#tooLarge();
-    } else if (outflow.hasRoom) {
+    } else if (outflow.takesMore()) {
       this.#handler?.writable();
     }
   }
@@ -328,6 +333,7 @@ export class Lane implements FrameSink {
   /** Ends the stream in peace. */
   #leave(wasIdle: boolean): void {
     this.#life = "closed";
+    this.#writer.close();
     this.#stream.end();
     this.#owner.closed(this, null, wasIdle);
   }
@@ -346,6 +352,7 @@ export class Lane implements FrameSink {
     const handler = this.#handler;
     this.#handler = null;
     this.#outflow.stop();
+    this.#writer.close();
     this.#inflow.close();
     const unread = this.#inflow.release();
     if (unread > 0) this.#owner.budget.give(unread);

@@ -1,4 +1,5 @@
 import type { RequestHead } from "../protocol/heads.ts";
+import type { Backlog } from "./backlog.ts";
 import type { CreditBudget } from "./credit_budget.ts";
 import type { FlushQueue } from "./flush_queue.ts";
 import type { Lane } from "./lane.ts";
@@ -7,6 +8,7 @@ import type { Lane } from "./lane.ts";
 export interface LaneOwner {
   readonly budget: CreditBudget;
   readonly flushes: FlushQueue;
+  readonly backlog: Backlog;
   /** Round trip of the tunnel's path, milliseconds. */
   readonly roundTripMs: number;
   /** Milliseconds of a monotonic clock, refreshed at least once a turn of the event loop. */

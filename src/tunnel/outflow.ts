@@ -13,6 +13,12 @@ import type { FrameWriter } from "./frame_writer.ts";
 /** More credit than this at once is a lie. */
 const MOST_CREDIT = 0x7fff_ffff;
 
+/**
+ * Nobody is asked for more with less credit than this: most of the next piece would wait here, with all the memory that it is
+ * a part of. The peer gives new credit before it has run out (`Inflow`).
+ */
+const LEAST_CREDIT = 16 * 1024;
+
 /** Our direction of the exchange on a lane: what is sent in which order, and data as far as there is credit for it. */
 export class Outflow {
   readonly #writer: FrameWriter;
@@ -39,9 +45,9 @@ export class Outflow {
     return this.#state === "ended";
   }
 
-  /** True when data can be sent now. */
-  get hasRoom(): boolean {
-    return this.#credit > 0 && this.#writer.hasRoom;
+  /** True when more data may come. */
+  takesMore(): boolean {
+    return this.#credit >= LEAST_CREDIT && this.#writer.takesMore();
   }
 
   /** A new exchange begins; `hasEnded`: there is nothing to send beyond its request. */
@@ -108,7 +114,7 @@ export class Outflow {
   /** Sends of what is held what can be sent now. True: nothing is left. */
   sendHeld(): boolean {
     while (this.#held.length > 0) {
-      if (!this.hasRoom) return false;
+      if (this.#credit === 0 || !this.#writer.takesMore()) return false;
       this.#data(this.#held.shift()!);
     }
     return true;
@@ -143,11 +149,11 @@ export class Outflow {
     for (let at = 0; at < allowed;) {
       const length = Math.min(allowed - at, MAX_DATA_BYTES);
       this.#writer.join(frameHeader(FRAME.data, length, this.#exchange));
-      this.#writer.join(length === bytes.length ? bytes : bytes.subarray(at, at + length));
+      this.#writer.joinData(length === bytes.length ? bytes : bytes.subarray(at, at + length));
       at += length;
     }
     this.#credit -= allowed;
     if (allowed < bytes.length) this.#held.unshift(bytes.subarray(allowed));
-    return this.hasRoom;
+    return this.takesMore();
   }
 }

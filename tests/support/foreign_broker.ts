@@ -14,6 +14,7 @@ import { type Abort, encodeRequest, type RequestHead } from "../../src/protocol/
 import { STREAM_WINDOW } from "../../src/protocol/limits.ts";
 import { PROTOCOL_REVISION } from "../../src/protocol/messages.ts";
 import { ControlChannel, type Fields, type Reply } from "../../src/tunnel/control_channel.ts";
+import { Backlog } from "../../src/tunnel/backlog.ts";
 import { CreditBudget } from "../../src/tunnel/credit_budget.ts";
 import { FlushQueue } from "../../src/tunnel/flush_queue.ts";
 import { Lane } from "../../src/tunnel/lane.ts";
@@ -50,6 +51,7 @@ export class ForeignTunnel {
       const lane = new Lane(this.lanes.pop()!, "broker", {
         budget: new CreditBudget(1024 * 1024 * 1024),
         flushes: new FlushQueue(),
+        backlog: new Backlog(),
         roundTripMs: 1,
         now: () => performance.now(),
         received: () => {},

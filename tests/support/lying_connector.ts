@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import type { RequestHead, ResponseHead } from "../../src/protocol/heads.ts";
+import { Backlog } from "../../src/tunnel/backlog.ts";
 import { CreditBudget } from "../../src/tunnel/credit_budget.ts";
 import { FlushQueue } from "../../src/tunnel/flush_queue.ts";
 import { Lane } from "../../src/tunnel/lane.ts";
@@ -21,6 +22,7 @@ export class LyingConnector implements Disposable {
   /** Called when a request body has ended. */
   ended: () => void = () => {};
   readonly #flushes = new FlushQueue();
+  readonly #backlog = new Backlog();
   readonly #budget = new CreditBudget(1024 * 1024 * 1024);
 
   private constructor(foreign: ForeignConnector) {
@@ -44,6 +46,7 @@ export class LyingConnector implements Disposable {
     new Lane(stream, "connector", {
       budget: this.#budget,
       flushes: this.#flushes,
+      backlog: this.#backlog,
       roundTripMs: 1,
       now: () => performance.now(),
       received: () => {},

@@ -3,6 +3,7 @@ import type { Log } from "../../platform/log.ts";
 import type { Hello } from "../../protocol/messages.ts";
 import { PROBE_CAPABILITY } from "../../protocol/probe.ts";
 import { ControlChannel, type ControlHandler } from "../../tunnel/control_channel.ts";
+import { Backlog } from "../../tunnel/backlog.ts";
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
 import { ControlError } from "../../tunnel/errors.ts";
 import { FlushQueue } from "../../tunnel/flush_queue.ts";
@@ -50,6 +51,7 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
   readonly connectedAt: number = Date.now();
   readonly budget: CreditBudget;
   readonly flushes: FlushQueue = new FlushQueue();
+  readonly backlog: Backlog = new Backlog();
   readonly control: ControlChannel;
   readonly #deps: TunnelDeps;
   readonly #socket: ServerHttp2Session["socket"];

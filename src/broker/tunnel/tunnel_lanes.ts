@@ -1,5 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
+import type { Backlog } from "../../tunnel/backlog.ts";
 import type { CreditBudget } from "../../tunnel/credit_budget.ts";
 import type { FlushQueue } from "../../tunnel/flush_queue.ts";
 import { Lane } from "../../tunnel/lane.ts";
@@ -13,6 +14,7 @@ import { Probe, type Probed, type ProbeTimes } from "./probe.ts";
 export interface TunnelOfLanes {
   readonly budget: CreditBudget;
   readonly flushes: FlushQueue;
+  readonly backlog: Backlog;
   readonly roundTripMs: number;
   /** Nothing new begins any more: each lane goes as soon as it is idle. */
   readonly isDraining: boolean;
@@ -30,6 +32,7 @@ const RETIRE_EVERY_MS = 60_000;
 export class TunnelLanes implements LaneOwner, Probed, Disposable {
   readonly budget: CreditBudget;
   readonly flushes: FlushQueue;
+  readonly backlog: Backlog;
   /** Tells whether exchanges get through; has a lane of its own. */
   readonly probe: Probe;
   readonly #tunnel: TunnelOfLanes;
@@ -55,6 +58,7 @@ export class TunnelLanes implements LaneOwner, Probed, Disposable {
     this.#counters = counters;
     this.budget = tunnel.budget;
     this.flushes = tunnel.flushes;
+    this.backlog = tunnel.backlog;
     this.probe = new Probe(this, probeTimes);
     this.#retireTimer = setInterval(() => this.#idle.retireSurplus(this.busy), RETIRE_EVERY_MS);
   }

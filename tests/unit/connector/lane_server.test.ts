@@ -5,6 +5,7 @@ import type { KnownApps } from "../../../src/connector/known_apps.ts";
 import { LaneServer, type LaneServerTunnel } from "../../../src/connector/lane_server.ts";
 import { encodeRequest } from "../../../src/protocol/heads.ts";
 import { INITIAL_CREDIT } from "../../../src/protocol/limits.ts";
+import { Backlog } from "../../../src/tunnel/backlog.ts";
 import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
 import { FlushQueue } from "../../../src/tunnel/flush_queue.ts";
 import { Lane } from "../../../src/tunnel/lane.ts";
@@ -24,6 +25,7 @@ function stalledTunnel(): LaneServerTunnel & { answers: BackendHandler | null } 
   const tunnel = {
     budget: new CreditBudget(64 * 1024 * 1024),
     flushes: new FlushQueue(),
+    backlog: new Backlog(),
     pace: new Pace(1),
     roundTripMs: 0,
     backends: backends as Backends,

@@ -5,6 +5,7 @@ import type {
   RequestHead,
   ResponseHead,
 } from "../../../src/protocol/heads.ts";
+import { Backlog } from "../../../src/tunnel/backlog.ts";
 import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
 import type { ExchangeHandler } from "../../../src/tunnel/exchange_handler.ts";
 import { FlushQueue } from "../../../src/tunnel/flush_queue.ts";
@@ -73,6 +74,7 @@ export class Recorder implements ExchangeHandler {
 export class Owner implements LaneOwner {
   readonly budget: CreditBudget = new CreditBudget(64 * 1024 * 1024);
   readonly flushes: FlushQueue = new FlushQueue();
+  readonly backlog: Backlog;
   roundTripMs = 0;
   time = 0;
   /** Requests that began, in order. */
@@ -82,6 +84,10 @@ export class Owner implements LaneOwner {
   readonly closes: { error: Error | null; wasIdle: boolean }[] = [];
   onBegun: (lane: Lane, handler: Recorder, head: RequestHead) => void = () => {};
   onIdle: (lane: Lane) => void = () => {};
+
+  constructor(backlog: Backlog = new Backlog()) {
+    this.backlog = backlog;
+  }
 
   now(): number {
     return this.time;
@@ -110,11 +116,11 @@ export interface LaneEnd {
   stream: WireEnd;
 }
 
-/** Both ends of one lane on an in-memory wire. */
-export function lanePair(lastExchange?: number): { broker: LaneEnd; connector: LaneEnd } {
+/** Both ends of one lane on an in-memory wire; `backlog` of the connector's end, where others share it. */
+export function lanePair(lastExchange?: number, backlog?: Backlog): { broker: LaneEnd; connector: LaneEnd } {
   const ends = wire();
   const make = (side: LaneSide): LaneEnd => {
-    const owner = new Owner();
+    const owner = new Owner(side === "connector" ? backlog : undefined);
     return { lane: new Lane(ends[side], side, owner, lastExchange), owner, stream: ends[side] };
   };
   return { broker: make("broker"), connector: make("connector") };

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeRequest } from "../../../src/protocol/heads.ts";
+import { Backlog, BULK_PIECE_BYTES } from "../../../src/tunnel/backlog.ts";
+import { lanePair, Recorder, request } from "./lane_ends.ts";
+import { settle } from "./wire.ts";
+
+const OK = { status: 200, reason: "OK", headers: [], hasBody: true };
+const PIECE_BYTES = 64 * 1024;
+const PIECE = Buffer.alloc(PIECE_BYTES);
+
+test("backlog: there is room up to its bound; who waits goes on in order, as far as there is room", () => {
+  const backlog = new Backlog(100);
+  const went: string[] = [];
+  const waiting = (name: string, takes: number) => ({
+    roomAgain() {
+      went.push(name);
+      backlog.add(takes);
+    },
+  });
+  const [a, b, c, d] = [waiting("a", 0), waiting("b", 100), waiting("c", 1), waiting("d", 1)];
+  backlog.add(99);
+  assert.equal(backlog.admits(a), true);
+  backlog.add(50);
+  for (const one of [a, b, a, c, d]) assert.equal(backlog.admits(one), false);
+  backlog.remove(49);
+  assert.deepEqual(went, []);
+  backlog.forget(c);
+  backlog.remove(50);
+  assert.deepEqual(went, ["a", "b"]);
+  backlog.remove(50);
+  assert.deepEqual(went, ["a", "b"]);
+  backlog.remove(100);
+  assert.deepEqual(went, ["a", "b", "d"]);
+  assert.equal(backlog.bytes, 1);
+});
+
+/** Lanes of one tunnel, each with an exchange that answers; what they send stays on the wire until it is delivered. */
+async function answering(count: number, backlog: Backlog) {
+  return await Promise.all(Array.from({ length: count }, async () => {
+    const pair = lanePair(undefined, backlog);
+    const head = request();
+    pair.broker.lane.begin(encodeRequest(head), head.follows, new Recorder());
+    await settle(pair.broker.stream, pair.connector.stream);
+    pair.connector.lane.sendResponse(OK);
+    return pair;
+  }));
+}
+
+type Pair = Awaited<ReturnType<typeof answering>>[number];
+
+const writables = ({ connector }: Pair) =>
+  connector.owner.handlers.at(-1)!.heard.filter(([what]) => what === "writable").length;
+const settled = ({ broker, connector }: Pair) => settle(broker.stream, connector.stream);
+
+test("backlog: lanes of one tunnel share it; one that found none goes on when another's bytes have left", async () => {
+  const backlog = new Backlog(PIECE_BYTES);
+  const [first, second] = await answering(2, backlog) as [Pair, Pair];
+  assert.equal(first.connector.lane.sendData(PIECE), false);
+  assert.equal(second.connector.lane.sendData(Buffer.alloc(1)), false);
+  await settled(second);
+  assert.equal(writables(second), 0, "its own bytes have left, but there is no room in the tunnel");
+  await settled(first);
+  assert.deepEqual([backlog.bytes, writables(second)], [0, 1]);
+  assert.equal(second.connector.lane.sendData(Buffer.alloc(BULK_PIECE_BYTES)), true);
+  assert.equal(backlog.bytes, 0, "what is no bulk does not count");
+});
+
+test("backlog: a lane that is lost leaves nothing behind in it, and does not wait", async () => {
+  const backlog = new Backlog(PIECE_BYTES);
+  const [first, second] = await answering(2, backlog) as [Pair, Pair];
+  first.connector.lane.sendData(PIECE);
+  second.connector.lane.sendData(PIECE);
+  assert.equal(backlog.bytes, 2 * PIECE_BYTES);
+  second.connector.lane.destroy(new Error("lost"));
+  assert.equal(backlog.bytes, PIECE_BYTES);
+  await settled(first);
+  assert.deepEqual([backlog.bytes, writables(second)], [0, 0]);
+});
