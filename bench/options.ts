@@ -31,7 +31,7 @@ ${rows.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`).join("\n"
 
 Example: npm run bench -- --only small --rounds 3
 
-It takes nginx and wrk: apt-get install nginx-light wrk
+It takes nginx, wrk and perl: apt-get install nginx-light wrk perl
 Exit codes: 0 completed, 1 not completed (or a bar missed, with --strict), 2 wrong usage or a tool is missing.
 `;
 }

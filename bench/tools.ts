@@ -5,6 +5,7 @@ import { BenchError } from "./errors.ts";
 const TOOLS = [
   { command: "nginx", pack: "nginx-light", args: ["-v"] },
   { command: "wrk", pack: "wrk", args: ["-v"] },
+  { command: "perl", pack: "perl", args: ["-v"] },
 ];
 
 /** Versions of the tools by name; an error with the line that installs them when one is missing. */

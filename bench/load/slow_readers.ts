@@ -1,5 +1,7 @@
-import type { Socket } from "node:net";
-import { expectOk, openSocket, requestHead } from "./raw_get.ts";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
 /** Clients that ask for a large response and read it one piece a second. */
 export interface SlowReaderOptions {
@@ -9,55 +11,35 @@ export interface SlowReaderOptions {
   bytesPerSecond: number;
 }
 
-let running: { sockets: Socket[]; timer: NodeJS.Timeout; closed: number } | null = null;
+const SCRIPT = fileURLToPath(new URL("slow_readers.pl", import.meta.url));
+
+let running: { child: ChildProcess; lines: AsyncIterator<string> } | null = null;
 
 /**
- * Starts the clients; resolves when each has its first bytes, with the milliseconds that took for each. They go on
- * until `stopSlowReaders`.
+ * Starts the clients, in a process that ends with this one; resolves when each has its first bytes, with the milliseconds
+ * that took for each. They go on until `stopSlowReaders`.
  */
 export async function slowReaders({ url, clients, bytesPerSecond }: SlowReaderOptions): Promise<number[]> {
-  const started = performance.now();
-  const target = new URL(url);
-  const sockets: Socket[] = [];
-  const state = {
-    sockets,
-    timer: setInterval(() => sockets.forEach((socket) => socket.resume()), 1000),
-    closed: 0,
-  };
-  running = state;
-  return await Promise.all(Array.from({ length: clients }, () => {
-    const first = Promise.withResolvers<number>();
-    let begun = false;
-    const socket = openSocket(target, (bytes) => {
-      if (!begun) {
-        begun = true;
-        try {
-          expectOk(new TextDecoder("latin1").decode(bytes));
-          first.resolve(performance.now() - started);
-        } catch (error) {
-          first.reject(error);
-        }
-      }
-      // One buffer full, then nothing until the next second.
-      return false;
-    }, bytesPerSecond);
-    socket.once("connect", () => socket.write(requestHead("GET", target)));
-    socket.on("error", first.reject);
-    socket.once("close", () => {
-      state.closed++;
-      first.reject(new Error("closed without an answer"));
-    });
-    sockets.push(socket);
-    return first.promise;
-  }));
+  const { hostname, port, pathname } = new URL(url);
+  const args = [SCRIPT, hostname, port, pathname, clients, bytesPerSecond].map(String);
+  const child = spawn("perl", args, { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  running = { child, lines };
+  const failed = once(child, "error").then(([error]) => Promise.reject(error));
+  return JSON.parse(await Promise.race([nextLine(lines), failed]));
 }
 
 /** Stops the clients; how many had lost their connection before. */
-export function stopSlowReaders(): number {
+export async function stopSlowReaders(): Promise<number> {
   if (running === null) return 0;
-  const { sockets, timer, closed } = running;
+  const { child, lines } = running;
   running = null;
-  clearInterval(timer);
-  for (const socket of sockets) socket.destroy();
-  return closed;
+  child.stdin!.end();
+  return Number(await nextLine(lines));
+}
+
+async function nextLine(lines: AsyncIterator<string>): Promise<string> {
+  const { done, value } = await lines.next();
+  if (done === true) throw new Error("the slow readers have ended");
+  return value;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { startBroker } from "../../src/demo/processes.ts";
 import { createCertificate, generatePrivateKey } from "../../src/platform/x509.ts";
 import { newConnector } from "./connector.ts";
+import { programs } from "./programs.ts";
 import { Worker } from "./worker.ts";
 
 /** Name under which the service is published. */
@@ -41,6 +42,7 @@ export async function startGrpcStage(folder: string): Promise<GrpcStage> {
   await writeFile(files.certFile, cert);
   await writeFile(files.keyFile, key, { mode: 0o600 });
   const broker = await startBroker({
+    bundle: (await programs()).broker,
     dataDir: join(folder, "broker"),
     args: ["--certificates", JSON.stringify([files])],
   });

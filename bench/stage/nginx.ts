@@ -22,8 +22,17 @@ export const LARGE_BYTES = 100_000_000;
 /** Instead of `/large` where many at once would take a quick run too long. */
 export const PART_BYTES = 25_000_000;
 
+/** Settings of a backend for one row. */
+export interface BackendOptions {
+  /** What the kernel may take of a response that nobody reads, bytes; its own choice by default. */
+  sendBufferBytes?: number;
+}
+
 /** The backend: `/small`, `/middle`, `/large`, `/part`, and `/upload`, which reads all it is sent before it answers. */
-export async function startBackend(folder: string): Promise<Nginx> {
+export async function startBackend(
+  folder: string,
+  { sendBufferBytes }: BackendOptions = {},
+): Promise<Nginx> {
   const root = join(folder, "files");
   await mkdir(root, { recursive: true });
   await writeFile(join(root, "middle"), "m".repeat(MIDDLE_BYTES));
@@ -44,7 +53,7 @@ export async function startBackend(folder: string): Promise<Nginx> {
       proxy_pass_request_body off;
       proxy_set_header Content-Length "";
       add_header X-Received $request_length always;
-    }`);
+    }`, { socket: sendBufferBytes === undefined ? "" : `sndbuf=${sendBufferBytes}` });
 }
 
 /** The other yardstick: one nginx reverse-proxy hop in front of `backend`. */
@@ -59,18 +68,24 @@ export function startNginxHop(folder: string, backend: string): Promise<Nginx> {
       proxy_set_header Connection "";
       proxy_request_buffering off;
       proxy_max_temp_file_size 0;
-    }`, upstream);
+    }`, { http: upstream });
 }
 
 const TRIES = 5;
 
-async function start(folder: string, server: (port: number) => string, http = ""): Promise<Nginx> {
+/** Further lines for `http`, and options of the listening socket. */
+interface Extras {
+  http?: string;
+  socket?: string;
+}
+
+async function start(folder: string, server: (port: number) => string, extras: Extras): Promise<Nginx> {
   await mkdir(join(folder, "temp"), { recursive: true });
   for (let tries = 1;; tries++) {
     // nginx does not choose a port itself; another process may take this one first, hence the tries.
     const port = await freePort();
     const file = join(folder, "nginx.conf");
-    await writeFile(file, configuration(folder, port, server(port), http));
+    await writeFile(file, configuration(folder, port, server(port), extras));
     const child = spawn("nginx", ["-p", folder, "-c", file, "-e", "stderr"], {
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -120,7 +135,12 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-function configuration(folder: string, port: number, server: string, http: string): string {
+function configuration(
+  folder: string,
+  port: number,
+  server: string,
+  { http = "", socket = "" }: Extras,
+): string {
   const temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => {
     return `${name}_temp_path ${join(folder, "temp", name)};`;
   });
@@ -147,7 +167,7 @@ http {
   client_max_body_size 0;
   ${http}
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096 ${socket};
     ${server}
   }
 }

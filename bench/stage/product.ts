@@ -4,6 +4,7 @@ import { type BrokerProcess, type ConnectorProcess, startBroker } from "../../sr
 import { waitForExchange } from "../../src/demo/wait_for_exchange.ts";
 import type { LinkOptions } from "../relay/link.ts";
 import { newConnector } from "./connector.ts";
+import { programs } from "./programs.ts";
 import { type Relay, startRelay } from "./relay.ts";
 
 /** Broker and connector with a published backend. */
@@ -31,6 +32,7 @@ export async function startProduct(
   const relay = line === null ? null : await startRelay(line);
   if (relay !== null) started.defer(() => relay.stop());
   const broker = await startBroker({
+    bundle: (await programs()).broker,
     dataDir: join(folder, "broker"),
     publicAddress: relay === null ? undefined : `127.0.0.1:${relay.port}`,
   });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import type { LinkOptions } from "../relay/link.ts";
 import { type Load, startLoad } from "./load.ts";
-import { type Nginx, startBackend, startNginxHop } from "./nginx.ts";
+import { type BackendOptions, type Nginx, startBackend, startNginxHop } from "./nginx.ts";
 import { type NodeHop, startNodeHop } from "./node_hop.ts";
 import { type Product, startProduct } from "./product.ts";
 
@@ -83,6 +83,11 @@ export class Stage implements AsyncDisposable {
     return this.#shared(null);
   }
 
+  /** The row's own, which stops with the stage. */
+  ownBackend(row: string, options: BackendOptions): Promise<Nginx> {
+    return this.#once(`backend of ${row}`, () => startBackend(join(this.#folder, `backend-${row}`), options));
+  }
+
   /**
    * A product of the row's own, the caller's to stop: what other rows have done has no share in what is seen of it. A
    * quick run, whose figures are rough, spares the time of starting one: there rows with the same line share one.
@@ -91,9 +96,9 @@ export class Stage implements AsyncDisposable {
     return quick ? { ...await this.#shared(line), stop: () => Promise.resolve() } : this.freshProduct(line);
   }
 
-  /** Another product, the caller's own to stop. */
-  async freshProduct(line: LinkOptions | null): Promise<Product> {
-    const { origin } = await this.backend();
+  /** Another product, the caller's own to stop, in front of `backend`, or else of that which all share. */
+  async freshProduct(line: LinkOptions | null, backend?: Nginx): Promise<Product> {
+    const { origin } = backend ?? await this.backend();
     return startProduct(join(this.#folder, `product-${++this.#products}`), origin, line);
   }
 

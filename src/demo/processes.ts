@@ -24,6 +24,8 @@ export interface ProgramOptions {
   env?: Readonly<Record<string, string>>;
   /** Sees each log line, as it comes. */
   onLog?: (line: string) => void;
+  /** What is run on Node in place of the sources: a module made of them, which ends with us by itself. */
+  bundle?: string;
   /** Gives up starting; a program that is ready is stopped with its own `stop`. */
   signal?: AbortSignal;
 }
@@ -59,7 +61,7 @@ export interface BrokerProcess {
 export async function startBroker(options: BrokerOptions): Promise<BrokerProcess> {
   const loopback = "127.0.0.1:0";
   const { sockets } = options;
-  const source = sourceCommand("node", "broker/main.ts");
+  const source = sourceCommand("node", "broker/main.ts", options.bundle);
   // Only the process itself knows its id, by which it knows that the sockets are for it.
   const { command, args } = sockets === undefined ? source : {
     command: "sh",
@@ -155,7 +157,11 @@ export interface ConnectorProcess {
 
 /** Starts a registered connector and waits until its first tunnel is up. */
 export async function startConnector(options: ConnectorOptions): Promise<ConnectorProcess> {
-  const { command, args } = sourceCommand(options.runtime ?? currentRuntime, "connector/main.ts");
+  const { command, args } = sourceCommand(
+    options.runtime ?? currentRuntime,
+    "connector/main.ts",
+    options.bundle,
+  );
   const child = await Child.start({
     name: "connector",
     command,

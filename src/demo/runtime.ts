@@ -10,10 +10,15 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 /** The runtime that runs this very process. */
 export const currentRuntime: Runtime = "deno" in process.versions ? "deno" : "node";
 
-/** The command line that runs a source file of `src/` on `runtime`, watching for its parent's end. */
-export function sourceCommand(runtime: Runtime, script: string): { command: string; args: string[] } {
+/** The command line that runs a source file of `src/`, or the bundle made of it, on `runtime`, watching for its parent's end. */
+export function sourceCommand(
+  runtime: Runtime,
+  script: string,
+  bundle?: string,
+): { command: string; args: string[] } {
   const watch = here("./parent_watch.ts");
   const command = runtime === currentRuntime ? process.execPath : installed(runtime);
+  if (bundle !== undefined) return { command, args: [bundle] };
   return runtime === "node"
     ? { command, args: ["--import", watch, here(`../${script}`)] }
     : { command, args: ["run", "-A", "--no-check", "--preload", watch, here(`../${script}`)] };
