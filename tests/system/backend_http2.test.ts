@@ -74,6 +74,25 @@ test("node:http2: head, body, 1xx and trailers pass as they are, both ways", asy
   assert.deepEqual(trailers, ["sum", "1", "sum-too", "2", "sum-too", "3"]);
 });
 
+test("node:http2: responses of round lengths are whole, whatever a backend on Node makes of a full window", async (t) => {
+  const { backend, backends, app } = await started(t);
+  backend.answer = ({ stream, headers }) => {
+    stream.respond({ ":status": 200 });
+    let left = Number(headers[":path"]!.slice(1));
+    const write = () => {
+      while (left > 0) {
+        left -= 65_536;
+        if (!stream.write(Buffer.alloc(65_536))) return void stream.once("drain", write);
+      }
+      stream.end();
+    };
+    write();
+  };
+  for (const length of [65_536, 131_072, 262_144, 524_288, 1_048_576]) {
+    assert.equal((await completed(exchange(backends, app, { target: `/${length}` }))).bytes, length);
+  }
+});
+
 test("node:http2: a head that ends the stream says so", async (t) => {
   const { backend, backends, app } = await started(t);
   backend.answer = ({ stream }) =>

@@ -7,8 +7,11 @@ import { MAX_RESPONSE_HEAD_BYTES } from "./head_limit.ts";
 import { notHttp2 } from "./http2_error.ts";
 import type { Origin } from "./origin.ts";
 
-/** Response bytes that a stream may hold unread: what a slow user costs, and what a fast one may have under way. */
-const STREAM_WINDOW_BYTES = 256 * 1024;
+/**
+ * Response bytes that a stream may hold unread: what a slow user costs, and what a fast one may have under way. Odd, since
+ * backends on Node reset a response that fills the window to the byte instead of ending it: round lengths are frequent.
+ */
+const STREAM_WINDOW_BYTES = 256 * 1024 + 1;
 /** Given back as bytes arrive, so that it bounds no memory; large, so that it never slows streams down. */
 const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
 /** Most fields of a response head. */
