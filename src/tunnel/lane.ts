@@ -57,6 +57,7 @@ export class Lane implements FrameSink, Waiting {
   #exchange = 0;
   /** Body bytes of this exchange, both ways. */
   #moved = 0;
+  #isGivenUp = false;
   #answerTimer: NodeJS.Timeout | null = null;
 
   /** `lastExchange`: after the exchange of this number the broker retires the lane. */
@@ -94,6 +95,11 @@ export class Lane implements FrameSink, Waiting {
   /** True when the current exchange, or the last one, has moved more than a short one does. */
   get isBulk(): boolean {
     return this.#moved > BULK_BYTES;
+  }
+
+  /** True when we have aborted the current exchange, or the last one: that it ended says nothing of who was to answer it. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp;
   }
 
   /** True while our direction of the exchange can still take data. */
@@ -147,6 +153,7 @@ export class Lane implements FrameSink, Waiting {
   abort(reason: Abort): void {
     if (this.#handler === null) return;
     this.#handler = null;
+    this.#isGivenUp = true;
     this.#outflow.stop();
     this.#writer.write(encodeAbort(this.#exchange, reason));
     if (this.#inflow.hasEnded) return this.#finish();
@@ -258,6 +265,7 @@ export class Lane implements FrameSink, Waiting {
     this.#handler = handler;
     this.#outflow.open(this.#exchange, nothingToSend);
     this.#moved = 0;
+    this.#isGivenUp = false;
   }
 
   #credited(bytes: number): void {

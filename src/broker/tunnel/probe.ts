@@ -71,7 +71,8 @@ export class Probe implements ExchangeHandler {
     if (now - this.#since < this.#times.timeoutMs) return;
     // Full of exchanges that are silent for a reason: no lane may come, so none is missed.
     if (this.#state === "laneless" && this.#tunnel.isFull) return this.#watch(now);
-    this.#misses = laneBytes === this.#bytesThen ? this.#misses + 1 : 0;
+    // Who has failed is believed an answer only: what was given up for that is let go of at the other end, in bytes as well.
+    this.#misses = laneBytes === this.#bytesThen || this.hasFailed ? this.#misses + 1 : 0;
     this.#watch(now);
   }
 

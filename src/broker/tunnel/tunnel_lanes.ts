@@ -153,7 +153,7 @@ export class TunnelLanes implements LaneOwner, Probed, Disposable {
   idle(lane: Lane): void {
     if (lane === this.probe.lane) return this.#retireProbeLane();
     this.#released(lane);
-    this.answeredAt = this.now();
+    if (!lane.isGivenUp) this.answeredAt = this.now();
     this.#offer(lane);
   }
 

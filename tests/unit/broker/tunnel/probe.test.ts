@@ -87,6 +87,19 @@ test("a late answer makes it well again", () => {
   assert.equal(tunnel.begun, 2, "and it is probed again");
 });
 
+test("bytes alone do not make it well again: those of exchanges that were given up are no answer", () => {
+  const { tunnel, probe, run } = probed();
+  run(0, 10_000);
+  assert.equal(probe.hasFailed, true);
+  for (let now = 10_250; now <= 20_000; now += 250) {
+    tunnel.laneBytes += 1;
+    probe.tick(now);
+  }
+  assert.equal(probe.hasFailed, true);
+  tunnel.answer();
+  assert.equal(probe.hasFailed, false);
+});
+
 test("a tunnel that gives no lane for the probe has failed as well", () => {
   const { tunnel, probe, run } = probed();
   tunnel.hasLanes = false;
