@@ -16,6 +16,8 @@ export interface Fault {
   stage: FaultStageOptions;
   /** Most requests a second that what is faulty can carry. */
   mostRate?: number;
+  /** Times the rate of the others, in full extent. */
+  rateTimes?: number;
   /** One request in so many is a POST. */
   postEvery?: number;
   /** Why this machine cannot bring it about; null when it can. */

@@ -24,6 +24,8 @@ export const FAULTS: readonly Fault[] = [
 /** What a fault cost. */
 export interface Verdict {
   fault: string;
+  /** Requests a second. */
+  rate: number;
   summary: Summary;
   /** From the fault until the broker noticed, and until all was well again, milliseconds; null: not seen. */
   detectMs: number | null;
@@ -36,7 +38,7 @@ export interface Verdict {
 const SETTLE_MS = 500;
 
 /**
- * Runs one fault under a steady load of `rate` requests a second, or as many as what is faulty can carry. `prepare` has the
+ * Runs one fault under a steady load of `rate` requests a second, or what the fault says of that. `prepare` has the
  * stage before the fault is injected: for a test of the fault itself.
  */
 export async function runFault(
@@ -47,13 +49,9 @@ export async function runFault(
 ): Promise<Verdict> {
   await using stage = await FaultStage.start(fault.stage);
   await fault.before?.(stage);
-  const { mostRate = Number.POSITIVE_INFINITY, postEvery } = fault;
-  const load = new OpenLoop({
-    url: stage.url,
-    rate: Math.min(rate, mostRate),
-    postEvery,
-    http2: stage.http2,
-  });
+  const { mostRate = Number.POSITIVE_INFINITY, rateTimes = 1, postEvery } = fault;
+  const itsRate = Math.min(extent === "full" ? rate * rateTimes : rate, mostRate);
+  const load = new OpenLoop({ url: stage.url, rate: itsRate, postEvery, http2: stage.http2 });
   prepare(stage);
   try {
     await delay(SETTLE_MS);
@@ -70,5 +68,6 @@ export async function runFault(
     beyond.push(`the backend has seen ${stage.seen.POST} POSTs of ${posts}: one was sent twice`);
   }
   const { detectMs, recoverMs } = stage.sightings;
-  return { fault: fault.name, summary, detectMs, recoverMs, note: fault.note?.() ?? "", beyond };
+  const note = fault.note?.() ?? "";
+  return { fault: fault.name, rate: itsRate, summary, detectMs, recoverMs, note, beyond };
 }

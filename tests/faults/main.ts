@@ -1,6 +1,6 @@
 /**
  * Injects faults under an open-loop load and prints what each cost: `npm run test:faults -- [--rate N] [--short]
- * [--only TEXT] [--except TEXT] [--write]`. `--write` puts the table into docs/reliability.md. Exit code 1 when a bar was missed.
+ * [--only TEXT] [--except TEXT] [--write]`. `--write` puts what has run into the table of docs/reliability.md. Exit code 1 when a bar was missed.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -46,11 +46,10 @@ for (const fault of FAULTS) {
   }
 }
 
-const lines = table(rows);
-console.log(lines);
+console.log(table(rows, FAULTS));
 if (values.write) {
-  const page = new URL("../../docs/reliability.md", import.meta.url);
-  const how = `${rate} requests/s, ${extent} extent, ${machine()}`;
-  await writeFile(page, withTable(await readFile(page, "utf8"), lines, how));
+  const file = new URL("../../docs/reliability.md", import.meta.url);
+  const page = await readFile(file, "utf8");
+  await writeFile(file, withTable(page, table(rows, FAULTS, page), `${extent} extent, ${machine()}`));
 }
 process.exitCode = rows.every(({ verdict }) => verdict !== undefined && verdict.beyond.length === 0) ? 0 : 1;

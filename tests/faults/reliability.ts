@@ -19,25 +19,33 @@ export function machine(): string {
   return `Node ${process.version}, ${process.platform}, ${cpus().length} x ${cpu?.model.trim()}, ${memory} GiB`;
 }
 
-/** The table of all faults in Markdown. */
-export function table(rows: readonly TableRow[]): string {
+const HEAD = [
+  "| fault | what is done | requests/s | requests | failed GETs | failed POSTs | p99 ms | slowest ms | detected ms | recovered ms | bar | held |",
+  "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
+];
+
+/** The table in Markdown; of faults that did not run now, the lines that the page has, where it has any. */
+export function table(rows: readonly TableRow[], faults: readonly Fault[], page = ""): string {
+  const lines = faults.map(({ name }) => {
+    const row = rows.find(({ fault }) => fault.name === name);
+    return row === undefined ? lineOf(name, page) : line(row);
+  });
+  return [...HEAD, ...lines.filter((text) => text !== undefined)].join("\n");
+}
+
+function line({ fault, verdict, left }: TableRow): string {
   const ms = (value: number | null): string => value === null ? "-" : value.toFixed(0);
-  return [
-    "| fault | what is done | requests | failed GETs | failed POSTs | p99 ms | slowest ms | detected ms | recovered ms | bar | held |",
-    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
-    ...rows.map(({ fault, verdict, left }) => {
-      const head = `| ${fault.name} | ${fault.what} |`;
-      if (verdict === undefined) return `${head} | | | | | | | ${fault.bar} | ${left} |`;
-      const { summary: s, detectMs, recoverMs, note, beyond } = verdict;
-      const held = [beyond.length === 0 ? "yes" : `MISSED: ${beyond.join("; ")}`, note].filter((t) =>
-        t !== ""
-      );
-      return `${head} ${s.requests} | ${s.failedGets} | ${s.failedPosts} | ${s.p99Ms.toFixed(0)} | ` +
-        `${s.longestMs.toFixed(0)} | ${ms(detectMs)} | ${ms(recoverMs)} | ${fault.bar} | ${
-          held.join("; ")
-        } |`;
-    }),
-  ].join("\n");
+  const head = `| ${fault.name} | ${fault.what} |`;
+  if (verdict === undefined) return `${head} | | | | | | | | ${fault.bar} | ${left} |`;
+  const { rate, summary: s, detectMs, recoverMs, note, beyond } = verdict;
+  const held = [beyond.length === 0 ? "yes" : `MISSED: ${beyond.join("; ")}`, note].filter((t) => t !== "");
+  return `${head} ${rate} | ${s.requests} | ${s.failedGets} | ${s.failedPosts} | ${s.p99Ms.toFixed(0)} | ` +
+    `${s.longestMs.toFixed(0)} | ${ms(detectMs)} | ${ms(recoverMs)} | ${fault.bar} | ${held.join("; ")} |`;
+}
+
+/** The line of a fault in a page. */
+function lineOf(name: string, page: string): string | undefined {
+  return page.split("\n").find((text) => text.startsWith("| ") && text.split("|")[1]!.trim() === name);
 }
 
 /** The page with another table. `how`: the load and the machine. */

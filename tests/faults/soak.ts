@@ -46,6 +46,7 @@ function soak(): Fault {
     bar: "0 failures; resident memory flat within 10 % after the first quarter; no descriptor leaked",
     lacks: () => Promise.resolve(process.platform === "linux" ? null : "only Linux has /proc"),
     stage: { connectors: 2 },
+    rateTimes: 4,
     postEvery: 10,
     async inject(stage, extent) {
       const pids = { broker: stage.broker.child.pid, connector: stage.connectors[0]!.process.child.pid };

@@ -70,12 +70,18 @@ test("a certificate is renewed after two thirds of its life, again and again, an
   const hold = async () => {
     const reached = new Promise<ServerResponse>((resolve) => onHeld = resolve);
     const answer = users.get(stage.url("/held"), { method: "POST" });
-    answer.catch(() => {});
-    return { answer, res: await reached };
+    // An answer that comes first is not the backend's.
+    const early = answer.then(({ status, body }) => assert.fail(`answered ${status} ${body}`));
+    early.catch(() => {});
+    return { answer, res: await Promise.race([reached, early]) };
   };
   const serials = new Set([await serialOf(stage.stateDir)]);
   let running = true;
   t.after(() => running = false);
+  let step = "held";
+  t.signal.addEventListener("abort", () => {
+    if (step !== "done") console.error(`Ended while "${step}"\n${stage.connectorLog.slice(-20).join("\n")}`);
+  });
   let count = 0;
   const failures: string[] = [];
   const load = Array.from({ length: 16 }, async () => {
@@ -87,17 +93,22 @@ test("a certificate is renewed after two thirds of its life, again and again, an
     }
   });
   for (let from = 0, i = 0; i < 2; i++) {
+    step = `hold ${i}`;
     const held = await hold();
+    step = `move ${i}`;
     await stage.logged('"tunnel moved"', from);
     from = stage.connectorLog.findLastIndex((line) => line.includes('"tunnel moved"')) + 1;
     assert.equal((await stage.facts()).tunnels.length, 2, "the old one serves what it has begun");
     held.res.end("and whole");
+    step = `answer ${i}`;
     assert.equal((await held.answer).body, "begun, and whole");
     serials.add(await serialOf(stage.stateDir));
     await stage.until("the old tunnel is gone", ({ tunnels }) => tunnels.length === 1);
   }
   running = false;
+  step = "load";
   await Promise.all(load);
+  step = "done";
   assert.deepEqual(failures, []);
   assert.ok(count > 100);
   assert.equal(serials.size, 3);
