@@ -62,11 +62,14 @@ test("a certificate is renewed after two thirds of its life, again and again, an
   using users = new Users();
   // Besides what is short, a response that has begun before each renewal and ends after it.
   let onHeld: (res: ServerResponse) => void = () => {};
-  const { origin } = await stage.backend((_req, res) => {
+  const { origin } = await stage.backend((req, res) => {
+    if (req.method === "GET") return void res.end("of its own");
     res.write("begun, ");
     onHeld(res);
   });
   await stage.publish("/held", origin);
+  // Until the broker has heard of it, what is sent there is the other app's.
+  while ((await users.get(stage.url("/held"))).body !== "of its own");
   const hold = async () => {
     const reached = new Promise<ServerResponse>((resolve) => onHeld = resolve);
     const answer = users.get(stage.url("/held"), { method: "POST" });
