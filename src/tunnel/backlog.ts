@@ -1,5 +1,5 @@
-/** Most bytes of bulk that wait to leave through one tunnel: at 100 ms round trip as much as 160 MB/s need. */
-const MOST_BYTES = 16 * 1024 * 1024;
+/** Most bytes of bulk that wait to leave through one tunnel: at 100 ms round trip as much as 80 MB/s need. */
+const MOST_BYTES = 8 * 1024 * 1024;
 
 /** Pieces up to this do not count: what thousands of short exchanges have to say must not wait for bulk. */
 export const BULK_PIECE_BYTES = 16 * 1024;
