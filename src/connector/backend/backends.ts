@@ -6,7 +6,8 @@ import { type ClientCertificates, NO_CLIENT_CERTIFICATES } from "./client_certif
 import type { ProxyFor } from "../outbound/proxy.ts";
 import { AppBackend } from "./app_backend.ts";
 import type { Lookup } from "./dial.ts";
-import { BackendError, closing } from "./errors.ts";
+import { BackendError } from "./errors.ts";
+import { exchangeError } from "./exchange_error.ts";
 import { HTTP2_IDLE_MS } from "./http2_session.ts";
 import type { BackendExchange, BackendHandler, BackendRequest, Backends } from "./port.ts";
 import { systemResolver } from "./resolver.ts";
@@ -59,7 +60,7 @@ class AllBackends implements Backends {
 
   dispatch(app: ConnectorApp, request: BackendRequest, handler: BackendHandler): BackendExchange {
     if (this.#closed) {
-      return refuse(handler, closing());
+      return refuse(handler, exchangeError("backend_closed"));
     }
     try {
       return this.#backendOf(app).dispatch(request, handler);

@@ -43,16 +43,6 @@ export function noTurn(origin: string, waitMs: number): BackendError {
   return new BackendError("backend_busy", `Backend "${origin}" had no connection free within ${waitMs} ms`);
 }
 
-/** The request, or its trailers, cannot be said in the backend's protocol. */
-export function cannotSend(what: "this request" | "these trailers", cause: unknown): BackendError {
-  return new BackendError("backend_bad_request", `Backend cannot be sent ${what}: ${cause}`);
-}
-
-/** The connector is about to stop. */
-export function closing(): BackendError {
-  return new BackendError("backend_closed", "The connector is closing its backend connections");
-}
-
 /** Codes of `AllowListError`. */
 export const ALLOW_LIST_CODES = ["allow_list_invalid"] as const;
 

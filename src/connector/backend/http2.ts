@@ -2,7 +2,8 @@ import type { Socket } from "node:net";
 import type { ConnectorApp } from "../../protocol/app.ts";
 import type { ExchangeOwner } from "./app_backend.ts";
 import type { Dialler } from "./dialler.ts";
-import { BackendError, closing, noTurn } from "./errors.ts";
+import { type BackendError, noTurn } from "./errors.ts";
+import { exchangeError } from "./exchange_error.ts";
 import { Http2Exchange } from "./http2_exchange.ts";
 import type { Http2ExchangeOwner } from "./http2_exchange.ts";
 import { type Http2Head, http2Head } from "./http2_head.ts";
@@ -55,14 +56,13 @@ export class Http2Adapter implements Http2SessionOwner, Http2ExchangeOwner {
     }
     const exchange = new Http2Exchange(handler, this.#app.timeouts, this, head ?? NO_HEAD, request.hasBody);
     this.#running.add(exchange);
-    if (head === null) {
-      exchange.fail(new BackendError("backend_bad_request", "Backend cannot be sent this request"));
-    } else this.place(exchange);
+    if (head === null) exchange.fail(exchangeError("backend_bad_request"));
+    else this.place(exchange);
     return exchange;
   }
 
   place(exchange: Http2Exchange): void {
-    if (this.#closed) return exchange.fail(closing());
+    if (this.#closed) return exchange.fail(exchangeError("backend_closed"));
     if (this.#waiting.size === 0) {
       for (const session of this.#sessions) {
         if (session.hasRoom) return exchange.start(session);
@@ -110,7 +110,7 @@ export class Http2Adapter implements Http2SessionOwner, Http2ExchangeOwner {
   destroy(): void {
     this.#closed = true;
     this.#waiting[Symbol.dispose]();
-    for (const exchange of [...this.#running]) exchange.fail(closing());
+    for (const exchange of [...this.#running]) exchange.fail(exchangeError("backend_closed"));
     for (const session of this.#all()) session.destroy();
   }
 

@@ -1,24 +1,18 @@
 import { constants } from "node:http2";
 import { BackendError } from "./errors.ts";
-import type { BackendCode } from "./errors.ts";
+import { exchangeError, type ExchangeErrorCode } from "./exchange_error.ts";
 
 /** Codes of RST_STREAM (RFC 9113 section 7) that say more than that the exchange is cut. */
-const RESETS: Readonly<Record<number, [BackendCode, string]>> = {
-  [constants.NGHTTP2_PROTOCOL_ERROR]: ["backend_bad_response", "did not keep to HTTP/2"],
-  [constants.NGHTTP2_REFUSED_STREAM]: ["backend_busy", "refuses to take on the request"],
-  [constants.NGHTTP2_HTTP_1_1_REQUIRED]: ["backend_wrong_protocol", "wants HTTP/1.1 for this request"],
+const RESETS: Readonly<Record<number, ExchangeErrorCode>> = {
+  [constants.NGHTTP2_PROTOCOL_ERROR]: "backend_bad_response",
+  [constants.NGHTTP2_REFUSED_STREAM]: "backend_busy",
+  [constants.NGHTTP2_HTTP_1_1_REQUIRED]: "backend_wrong_protocol",
 };
 
 /** Puts the end of a stream before its response was whole into one of our codes; `reset` is the code of its RST_STREAM. */
 export function http2Error(cause: Error | null, reset: number, state: string): BackendError {
   if (cause instanceof BackendError) return cause;
-  const [code, said] = RESETS[reset] ??
-    ["backend_reset", "reset the stream before its response was complete"];
-  const why = cause === null ? `RST_STREAM ${reset}` : cause.message;
-  return new BackendError(code, `Backend ${said}: ${why}`, {
-    ...(cause === null ? {} : { cause }),
-    details: { state, reset },
-  });
+  return exchangeError(RESETS[reset] ?? "backend_reset", cause ?? `RST_STREAM ${reset}`, { state, reset });
 }
 
 /** A backend that was reached, but does not speak HTTP/2. */

@@ -3,7 +3,6 @@ import { constants } from "node:http2";
 import type { ClientHttp2Stream } from "node:http2";
 import { addAbortSignal, Readable } from "node:stream";
 import type { AppTimeouts } from "../../protocol/app.ts";
-import { cannotSend } from "./errors.ts";
 import { exchangeError } from "./exchange_error.ts";
 import { http2Error } from "./http2_error.ts";
 import { type Http2Head, http2Trailers, withoutPseudo } from "./http2_head.ts";
@@ -90,7 +89,7 @@ export class Http2Exchange implements BackendExchange {
         waitForTrailers: this.#head.mayTrail && !endStream,
       });
     } catch (error) {
-      return this.fail(cannotSend("this request", error));
+      return this.fail(exchangeError("backend_bad_request", error));
     }
     this.#attempts++;
     this.#state = "sent";
@@ -234,7 +233,7 @@ export class Http2Exchange implements BackendExchange {
     try {
       stream.sendTrailers(http2Trailers(this.#trailers));
     } catch (error) {
-      this.fail(cannotSend("these trailers", error));
+      this.fail(exchangeError("backend_bad_request", error));
     }
   }
 

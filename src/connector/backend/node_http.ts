@@ -4,7 +4,8 @@ import type { ConnectorApp } from "../../protocol/app.ts";
 import type { ExchangeOwner } from "./app_backend.ts";
 import type { Dialler } from "./dialler.ts";
 import { NodeHttpExchange } from "./node_http_exchange.ts";
-import { closing, noTurn } from "./errors.ts";
+import { noTurn } from "./errors.ts";
+import { exchangeError } from "./exchange_error.ts";
 import type { NodeHttpOwner } from "./node_http_exchange.ts";
 import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
 import { Waiting } from "./waiting.ts";
@@ -87,7 +88,7 @@ export class NodeHttpAdapter implements NodeHttpOwner {
 
   /** Closes every connection; exchanges that run fail with `backend_closed`. */
   destroy(): void {
-    for (const exchange of this.#running) exchange.fail(closing());
+    for (const exchange of this.#running) exchange.fail(exchangeError("backend_closed"));
     this.#waiting[Symbol.dispose]();
     this.#agent.destroy();
     this.#fresh.destroy();

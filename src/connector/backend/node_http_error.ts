@@ -4,7 +4,7 @@ import { exchangeError, type ExchangeErrorCode } from "./exchange_error.ts";
 /** Puts what `node:http` says of a running exchange into one of our codes; connecting has its own. */
 export function nodeHttpError(cause: Error, state: string): BackendError {
   if (cause instanceof BackendError) return cause;
-  return exchangeError(codeOf((cause as { code?: unknown }).code), { cause, state });
+  return exchangeError(codeOf((cause as { code?: unknown }).code), cause, { state });
 }
 
 function codeOf(system: unknown): ExchangeErrorCode {

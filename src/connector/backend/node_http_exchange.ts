@@ -2,7 +2,7 @@ import { ClientRequest } from "node:http";
 import type { IncomingMessage, InformationEvent, RequestOptions } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AppTimeouts } from "../../protocol/app.ts";
-import { BackendError, cannotSend } from "./errors.ts";
+import type { BackendError } from "./errors.ts";
 import { exchangeError } from "./exchange_error.ts";
 import { MAX_RESPONSE_HEAD_BYTES } from "./head_limit.ts";
 import { mayBeSentTwice } from "./idempotent.ts";
@@ -86,7 +86,7 @@ export class NodeHttpExchange implements BackendExchange {
     try {
       this.#request = new Latin1Request(options as never);
     } catch (error) {
-      return this.#fail(cannotSend("this request", error));
+      return this.#fail(exchangeError("backend_bad_request", error));
     }
     this.#upgrade = head.upgrade === true;
     this.#listen(this.#request);
@@ -131,7 +131,7 @@ export class NodeHttpExchange implements BackendExchange {
       try {
         this.#request!.addTrailers(pairs(trailers));
       } catch (error) {
-        return this.#fail(cannotSend("these trailers", error));
+        return this.#fail(exchangeError("backend_bad_request", error));
       }
     }
     this.#request!.end();
@@ -206,7 +206,7 @@ export class NodeHttpExchange implements BackendExchange {
     if (this.#state === "over") return;
     // Without an `Upgrade` it comes as a response, and the connection would be used again.
     if (response.statusCode === 101) {
-      return this.#fail(badResponse("answered 101 without saying to which protocol"));
+      return this.#fail(exchangeError("backend_bad_response", "a 101 that does not say to which protocol"));
     }
     this.#state = "answered";
     this.#response = response;
@@ -222,7 +222,7 @@ export class NodeHttpExchange implements BackendExchange {
     if (this.#state === "over") return void socket.destroy();
     if (!this.#upgrade) {
       socket.destroy();
-      return this.#fail(badResponse("answered 101 to no upgrade of ours"));
+      return this.#fail(exchangeError("backend_bad_response", "a 101 to no upgrade of ours"));
     }
     this.#state = "switched";
     this.#arm(0);
@@ -309,8 +309,4 @@ function pairs(list: HeaderList): [string, string][] {
   const result: [string, string][] = [];
   for (let i = 0; i < list.length; i += 2) result.push([list[i]!, list[i + 1]!]);
   return result;
-}
-
-function badResponse(said: string): BackendError {
-  return new BackendError("backend_bad_response", `Backend ${said}`);
 }

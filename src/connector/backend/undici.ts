@@ -4,7 +4,8 @@ import type { ConnectorApp } from "../../protocol/app.ts";
 import type { ExchangeOwner } from "./app_backend.ts";
 import type { Dialled } from "./dial.ts";
 import type { Dialler } from "./dialler.ts";
-import { closing, noTurn } from "./errors.ts";
+import { noTurn } from "./errors.ts";
+import { exchangeError } from "./exchange_error.ts";
 import { MAX_RESPONSE_HEAD_BYTES } from "./head_limit.ts";
 import type { BackendExchange, BackendHandler, BackendRequest } from "./port.ts";
 import { UndiciExchange } from "./undici_exchange.ts";
@@ -128,7 +129,7 @@ export class UndiciAdapter implements UndiciOwner {
 
   /** Closes every connection; exchanges that run fail with `backend_closed`. */
   async destroy(): Promise<void> {
-    const error = closing();
+    const error = exchangeError("backend_closed");
     for (const exchange of this.#waiting.all()) exchange.fail(error);
     this.#waiting[Symbol.dispose]();
     await Promise.all([this.#pool.destroy(error), this.#fresh?.destroy(error)]);

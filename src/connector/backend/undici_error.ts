@@ -25,7 +25,7 @@ export function undiciError(cause: Error, state: string): BackendError {
   if (cause instanceof BackendError) return cause;
   const system = (cause as { code?: unknown }).code;
   const code = isBadResponse(cause) ? "backend_bad_response" : CODES[String(system)] ?? "backend_reset";
-  return exchangeError(code, { cause, state });
+  return exchangeError(code, cause, { state });
 }
 
 /** undici takes a `100 Continue` that it did not ask for (it never asks) as an error, and says no more than this. */
