@@ -104,8 +104,10 @@ export class Renewer {
     });
   }
 
+  /** Who asks for the certificate: after each failure another one, which may have another way to the broker. */
   #lead(): Supervisor | undefined {
-    return this.#options.supervisors.find(({ tunnel }) => tunnel !== null);
+    const up = this.#options.supervisors.filter(({ tunnel }) => tunnel !== null);
+    return up[this.#failures % up.length];
   }
 
   /** What is due now: a renewal, or tunnels that still use the certificate before. */
@@ -171,14 +173,16 @@ export class Renewer {
     }
   }
 
-  /** Every tunnel that was dialled with another certificate than the one in use is dialled anew. */
+  /** Every tunnel that was dialled with another certificate than the one in use is dialled anew. Throws the first failure. */
   async #moveTunnels(signal: AbortSignal): Promise<void> {
     const { supervisors, identity, targetOf } = this.#options;
+    const failures: unknown[] = [];
     for (const supervisor of supervisors) {
       const { certificate } = supervisor;
       if (certificate === null || certificate === identity().certificate || signal.aborted) continue;
-      await supervisor.replace(targetOf(identity()), signal);
+      await supervisor.replace(targetOf(identity()), signal).catch((error) => failures.push(error));
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   #waitMs(): number {
