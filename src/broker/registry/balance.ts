@@ -93,21 +93,27 @@ function least<T extends Candidate>(
   return best;
 }
 
-/** The next in turn among the least flawed. Bulk costs no turn, but where its connector has a tunnel without, that takes it. */
+/** The next in turn among the least flawed. Bulk costs its connector no turn, but goes by who takes it. */
 function next<T extends Candidate>(
   tunnels: readonly T[],
   flaws: (tunnel: T) => number,
   spread: { turn: number },
 ): T {
+  const count = tunnels.length;
   let fewest = Number.POSITIVE_INFINITY;
   for (const tunnel of tunnels) fewest = Math.min(fewest, flaws(tunnel) & ~HAS_BULK);
-  for (let i = 1; i <= tunnels.length; i++) {
-    const at = (spread.turn + i) % tunnels.length;
-    if ((flaws(tunnels[at]!) & ~HAS_BULK) !== fewest) continue;
-    spread.turn = at;
-    const { bulk, connectorId } = tunnels[at]!;
-    const free = bulk === 0 ? undefined : tunnels.find((t) => t.connectorId === connectorId && t.bulk === 0);
-    return free ?? tunnels[at]!;
+  for (let i = 1; i <= count; i++) {
+    const turn = spread.turn + i;
+    const tunnel = tunnels[turn % count]!;
+    if ((flaws(tunnel) & ~HAS_BULK) > fewest) continue;
+    spread.turn = turn;
+    return tunnel.bulk === 0 ? tunnel : standIn(tunnels, tunnel, Math.floor(turn / count) + turn % count);
   }
   return tunnels[0]!;
+}
+
+/** Who takes the turn of a tunnel with bulk: each of its connector's without in its round; itself where there is none. */
+function standIn<T extends Candidate>(tunnels: readonly T[], one: T, round: number): T {
+  const free = tunnels.filter(({ connectorId, bulk }) => connectorId === one.connectorId && bulk === 0);
+  return free[round % free.length] ?? one;
 }

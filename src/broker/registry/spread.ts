@@ -10,7 +10,7 @@ export interface Spread {
   readonly groupId: string;
   readonly balancing: Balancing;
   readonly affinity: Affinity;
-  /** Whose turn it is among those equally good; the registry's own. */
+  /** Turns so far, or whose turn it is, among those equally good; the registry's own. */
   turn: number;
 }
 

@@ -51,6 +51,17 @@ test("round robin: bulk costs a connector no turn, but its tunnel without takes 
   assert.equal(chosen.filter((one) => one === all[2]).length, 2);
 });
 
+test("round robin: the turns of tunnels with bulk are spread evenly over all tunnels of their connector without", () => {
+  const who = waiter({ balancing: "round_robin" });
+  const all = [
+    ...[tunnel("a", 1, 1), tunnel("a"), tunnel("a"), tunnel("a", 1, 1)],
+    ...[tunnel("b", 1, 1), tunnel("b"), tunnel("b"), tunnel("b")],
+  ];
+  const taken = all.map(() => 0);
+  for (let i = 0; i < 8 * 6; i++) taken[all.indexOf(chooseTunnel(all, who, WELL))]! += 1;
+  assert.deepEqual(taken, [0, 12, 12, 0, 0, 8, 8, 8]);
+});
+
 test("latency: slowness counts as much as load, and who is not known yet is tried", () => {
   const who = waiter({ balancing: "latency" });
   const latency = (_app: string, id: string) => ({ slow: 100, quick: 10 })[id] ?? 0;
