@@ -166,6 +166,7 @@ export async function runBroker(
           publicPort: listeners.public?.port,
           hasCertificate: users.hasCertificate,
         }),
+      inForce: users.routed,
       log,
     }),
     parseListenAddress(config.adminListen)!,

@@ -56,6 +56,8 @@ export interface UserSide extends AsyncDisposable {
   readonly gates: AppGates;
   /** Whether there is a certificate for users of a host. */
   readonly hasCertificate: (host: string) => boolean;
+  /** Resolves when requests are routed by all that the store has told so far. */
+  readonly routed: () => Promise<void>;
   readonly connections: ConnectionLimit;
   /** Told why a connection was ended, where it was neither the user's wish nor ours. */
   readonly onEnded: (cause: EndCause) => void;
@@ -157,6 +159,7 @@ export async function createUserSide(
     plain: { handlers, limits, connections },
     gates,
     hasCertificate,
+    routed: () => router.settled(),
     connections,
     onEnded,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),

@@ -5,6 +5,7 @@ import { limitBody } from "./body_limit.ts";
 import type { AdminDeps, AdminEnv } from "./deps.ts";
 import { docsPage } from "./docs_page.ts";
 import { AdminRequestError } from "./errors.ts";
+import { answerInForce } from "./in_force.ts";
 import { openapiDocument } from "./openapi.ts";
 import { problemResponse } from "./problem.ts";
 import { adminTokenRoutes } from "./routes/admin_tokens.ts";
@@ -62,6 +63,7 @@ export function createAdminApp(deps: AdminDeps): Hono<AdminEnv> {
   app.get("/api/v1/docs", (c) => c.html(page.html, 200, { "Content-Security-Policy": page.policy }));
   // The order is the point: nothing of a body is read before the token is known to be good.
   app.use("/api/v1/*", authenticate(deps.store, deps.log), limitBody(MAX_BODY_BYTES));
+  if (deps.inForce !== undefined) app.use("/api/v1/*", answerInForce(deps.inForce, deps.log));
   app.route("/api/v1", api);
   return app;
 }

@@ -26,6 +26,8 @@ export interface AdminDeps {
   inactiveAfterMs?: number;
   /** What users lack to open an external URL, each a sentence. */
   missingForUsers?: (externalUrl: string) => string[];
+  /** Resolves when this process serves by all that the store has told so far; absent: answers wait for nothing. */
+  inForce?: () => Promise<void>;
   log: Log;
 }
 

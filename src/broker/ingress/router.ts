@@ -10,7 +10,7 @@ export type RouterStore = Pick<Store, "listApps" | "onChange">;
 export interface Router extends Disposable {
   /** The table as of now: take it once per request. */
   current(): RouteTable;
-  /** Resolves when every change that the store told before this call is in the table (or could not be read). */
+  /** Resolves when every change that the store told before this call is in the table, or the router is closed. */
   settled(): Promise<void>;
   /** Stops following the store. */
   close(): void;
@@ -74,12 +74,12 @@ export async function createRouter(
       rebuild();
       for (const groupId of groups) onRead(fresh.get(groupId)!);
       restUntil = performance.now() + REST_PER_BUSY * (performance.now() - started);
+      release(upTo);
     } catch (error) {
       for (const groupId of groups) changed.add(groupId);
       restUntil = performance.now() + retryMs;
       log.error("Routes not refreshed", { error: error instanceof Error ? error.message : String(error) });
     }
-    release(upTo);
   };
   const start = async () => {
     timer = undefined;

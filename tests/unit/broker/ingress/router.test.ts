@@ -63,12 +63,19 @@ test("a burst of changes is taken up together", async () => {
 test("while the store is down the last table stays, and the change is taken up once it is back", async () => {
   const { store, state, put } = memoryStore();
   put("a");
-  using router = await createRouter({ store, log: silentLog, retryMs: 5 });
+  const failed = Promise.withResolvers<void>();
+  const log = { ...silentLog, error: () => failed.resolve() };
+  using router = await createRouter({ store, log, retryMs: 5 });
   state.failing = true;
   put("b");
-  await router.settled();
+  let isSettled = false;
+  const settled = router.settled().then(() => isSettled = true);
+  await failed.promise;
+  assert.equal(isSettled, false);
   assert.equal(router.current().size, 1);
   state.failing = false;
+  await settled;
+  assert.equal(router.current().size, 2);
   put("c");
   await router.settled();
   assert.equal(router.current().size, 3);
