@@ -1,7 +1,7 @@
 /** Most bytes of bulk that wait to leave through one tunnel: at 100 ms round trip as much as 80 MB/s need. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
-/** Pieces up to this do not count: what thousands of short exchanges have to say must not wait for bulk. */
+/** Pieces up to this do not count, and who sends such pieces does not wait: short exchanges and events must not, for bulk. */
 export const BULK_PIECE_BYTES = 16 * 1024;
 
 /** Who waits until there is room. */

@@ -27,10 +27,10 @@ export class FrameWriter implements Flushable {
     this.#waiting = waiting;
   }
 
-  /** True while stream and tunnel take more. */
-  takesMore(): boolean {
+  /** True while the stream takes more, and the tunnel, too, where pieces of so many bytes are bulk. */
+  takesMore(bytes: number): boolean {
     return this.#joinedBytes < this.#stream.writableHighWaterMark && !this.#stream.writableNeedDrain &&
-      this.#backlog.admits(this.#waiting);
+      (bytes <= BULK_PIECE_BYTES || this.#backlog.admits(this.#waiting));
   }
 
   /** A frame, or a piece of one, that is followed by others within the same callback. */

@@ -27,6 +27,8 @@ export class Outflow {
   #exchange = 0;
   #informationals = 0;
   #credit = 0;
+  /** Bytes of the piece that came last: what comes next is taken to be like it. */
+  #pieceBytes = 0;
   /** Data that came before there was credit for it; bounded by the answer of `data` being heeded. */
   #held: Buffer[] = [];
   #trailers: HeaderList = [];
@@ -47,7 +49,7 @@ export class Outflow {
 
   /** True when more data may come. */
   takesMore(): boolean {
-    return this.#credit >= LEAST_CREDIT && this.#writer.takesMore();
+    return this.#credit >= LEAST_CREDIT && this.#writer.takesMore(this.#pieceBytes);
   }
 
   /** A new exchange begins; `hasEnded`: there is nothing to send beyond its request. */
@@ -55,6 +57,7 @@ export class Outflow {
     this.#state = hasEnded ? "ended" : "open";
     this.#exchange = exchange;
     this.#credit = INITIAL_CREDIT;
+    this.#pieceBytes = 0;
     this.#informationals = 0;
   }
 
@@ -90,6 +93,7 @@ export class Outflow {
 
   /** Body bytes; they are kept as they are and must not change. False: send no more until there is room. */
   data(bytes: Buffer): boolean {
+    this.#pieceBytes = bytes.length;
     if (this.#held.length > 0) {
       this.#held.push(bytes);
       return false;
@@ -114,7 +118,7 @@ export class Outflow {
   /** Sends of what is held what can be sent now. True: nothing is left. */
   sendHeld(): boolean {
     while (this.#held.length > 0) {
-      if (this.#credit === 0 || !this.#writer.takesMore()) return false;
+      if (this.#credit === 0 || !this.#writer.takesMore(this.#held[0]!.length)) return false;
       this.#data(this.#held.shift()!);
     }
     return true;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeRequest } from "../../../src/protocol/heads.ts";
+import { INITIAL_CREDIT } from "../../../src/protocol/limits.ts";
 import { Backlog, BULK_PIECE_BYTES } from "../../../src/tunnel/backlog.ts";
 import { lanePair, Recorder, request } from "./lane_ends.ts";
 import { settle } from "./wire.ts";
@@ -8,6 +9,7 @@ import { settle } from "./wire.ts";
 const OK = { status: 200, reason: "OK", headers: [], hasBody: true };
 const PIECE_BYTES = 64 * 1024;
 const PIECE = Buffer.alloc(PIECE_BYTES);
+const SMALL = Buffer.alloc(BULK_PIECE_BYTES);
 
 test("backlog: there is room up to its bound; who waits goes on in order, as far as there is room", () => {
   const backlog = new Backlog(100);
@@ -40,10 +42,11 @@ async function answering(count: number, backlog: Backlog) {
   return await Promise.all(Array.from({ length: count }, async () => {
     const pair = lanePair(undefined, backlog);
     const head = request();
-    pair.broker.lane.begin(encodeRequest(head), head.follows, new Recorder());
+    const user = new Recorder();
+    pair.broker.lane.begin(encodeRequest(head), head.follows, user);
     await settle(pair.broker.stream, pair.connector.stream);
     pair.connector.lane.sendResponse(OK);
-    return pair;
+    return { ...pair, user };
   }));
 }
 
@@ -57,13 +60,62 @@ test("backlog: lanes of one tunnel share it; one that found none goes on when an
   const backlog = new Backlog(PIECE_BYTES);
   const [first, second] = await answering(2, backlog) as [Pair, Pair];
   assert.equal(first.connector.lane.sendData(PIECE), false);
-  assert.equal(second.connector.lane.sendData(Buffer.alloc(1)), false);
+  assert.equal(second.connector.lane.sendData(PIECE), false);
   await settled(second);
   assert.equal(writables(second), 0, "its own bytes have left, but there is no room in the tunnel");
   await settled(first);
   assert.deepEqual([backlog.bytes, writables(second)], [0, 1]);
-  assert.equal(second.connector.lane.sendData(Buffer.alloc(BULK_PIECE_BYTES)), true);
-  assert.equal(backlog.bytes, 0, "what is no bulk does not count");
+});
+
+test("backlog: small pieces do not count in it, and do not wait for it", async () => {
+  const backlog = new Backlog(PIECE_BYTES);
+  const [full, small] = await answering(2, backlog) as [Pair, Pair];
+  full.connector.lane.sendData(PIECE);
+  assert.equal(backlog.bytes, PIECE_BYTES);
+  assert.equal(small.connector.lane.sendData(SMALL), true);
+  assert.equal(backlog.bytes, PIECE_BYTES, "what is no bulk does not count");
+  while (small.connector.lane.sendData(SMALL));
+  await settled(small);
+  assert.equal(writables(small), 1, "there is room in its stream, and that is all it needs");
+  // As much as the peer takes at first; what comes next waits for credit, and for nothing else.
+  for (let sent = small.user.unread; sent <= INITIAL_CREDIT; sent += SMALL.length) {
+    small.connector.lane.sendData(SMALL);
+  }
+  await settled(small);
+  assert.equal(small.user.unread, INITIAL_CREDIT);
+  small.broker.lane.consumed(INITIAL_CREDIT);
+  await settled(small);
+  assert.equal(small.user.body.length, INITIAL_CREDIT + SMALL.length);
+  assert.equal(writables(small), 2);
+  assert.equal(backlog.bytes, PIECE_BYTES);
+});
+
+test("backlog: what waits for credit waits for room as well where it is bulk, and so does who has sent it", async () => {
+  const backlog = new Backlog(PIECE_BYTES);
+  const [full, bulk] = await answering(2, backlog) as [Pair, Pair];
+  for (const piece of [Buffer.alloc(INITIAL_CREDIT), PIECE]) bulk.connector.lane.sendData(piece);
+  await settled(bulk);
+  full.connector.lane.sendData(PIECE);
+  bulk.broker.lane.consumed(INITIAL_CREDIT);
+  await settled(bulk);
+  assert.deepEqual([bulk.user.body.length, writables(bulk)], [INITIAL_CREDIT, 0]);
+  await settled(full);
+  await settled(bulk);
+  assert.equal(bulk.user.body.length, INITIAL_CREDIT + PIECE_BYTES);
+  assert.equal(writables(bulk), 1);
+});
+
+test("backlog: an exchange does not wait for what the one before it on its lane has sent", async () => {
+  const backlog = new Backlog(PIECE_BYTES);
+  const [full, lane] = await answering(2, backlog) as [Pair, Pair];
+  lane.connector.lane.sendData(PIECE);
+  lane.connector.lane.sendEnd([]);
+  await settled(lane);
+  full.connector.lane.sendData(PIECE);
+  lane.broker.lane.begin(encodeRequest(request()), "nothing", new Recorder());
+  await settled(lane);
+  lane.connector.lane.sendResponse(OK);
+  assert.equal(lane.connector.lane.sendData(Buffer.alloc(0)), true);
 });
 
 test("backlog: a lane that is lost leaves nothing behind in it, and does not wait", async () => {
