@@ -314,7 +314,14 @@ test("broker CLI: address and token may be missing, wrong or dead", async () => 
   const wrong = ["--admin-url", "localhost:9180"];
   assert.deepEqual(codeOf(await asking({ SALLYPORT_ADMIN_TOKEN: token }, ...wrong)), [2, "usage_invalid"]);
   const secret = "hunter2hunter2";
-  for (const args of [["--admin-url", `http://u:${secret}@h/`], [`--token=spa_${secret}`]]) {
+  for (
+    const args of [
+      ["--admin-url", `http://u:${secret}@h/`],
+      ["--admin-url", `http:u:${secret}@h/`],
+      ["--admin-url", `u:${secret}\n@h/`],
+      [`--token=spa_${secret}`],
+    ]
+  ) {
     const { code, stderr } = await asking({ SALLYPORT_ADMIN_TOKEN: token }, ...args);
     assert.deepEqual([code, stderr.includes(secret)], [2, false], stderr);
   }

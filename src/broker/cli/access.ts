@@ -75,7 +75,7 @@ function checkUrl(text: string): URL {
   ) {
     throw new UsageError(
       "usage_invalid",
-      `Cannot use admin URL "${text.replace(/\/\/.*@/, "//***@")}": expected one like http://127.0.0.1:9180`,
+      `Cannot use admin URL "${text.replace(/^.*@/s, "***@")}": expected one like http://127.0.0.1:9180`,
     );
   }
   return url;
