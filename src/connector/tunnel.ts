@@ -250,6 +250,7 @@ export class ConnectorTunnel implements LaneServerTunnel {
     this.#supply[Symbol.dispose]();
     this.#pulse[Symbol.dispose]();
     this.#polls[Symbol.dispose]();
+    this.backlog[Symbol.dispose]();
     if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
     // Not within an event of the socket: that has aborted both runtimes.
     setImmediate(() => this.#session.destroy());

@@ -4,21 +4,30 @@ const MOST_BYTES = 8 * 1024 * 1024;
 /** Pieces up to this do not count, and who sends such pieces does not wait: short exchanges and events must not, for bulk. */
 export const BULK_PIECE_BYTES = 16 * 1024;
 
+/** About what a source sends at a time: so much of the room is for each that is told of it. */
+const PIECE_BYTES = 64 * 1024;
+
 /** Who waits until there is room. */
 export interface Waiting {
-  /** There is; who has something to send sends it within this call. */
+  /** There is. Who has something to send sends it soon: a source that is resumed does so after this call. */
   roomAgain(): void;
 }
 
 /**
  * The bulk that the lanes of one tunnel have taken over and that has not left yet. Each lane takes a piece or two before it
  * says that it has no room; a thousand of them, with all that encryption adds, are hundreds of megabytes. Beyond a bound
- * they wait, and go on in the order in which they came.
+ * they wait, and go on in the order in which they came, once a turn of the event loop as many as there is room for.
  */
-export class Backlog {
-  readonly #mostBytes: number;
+export class Backlog implements Disposable {
+  #mostBytes: number;
   #bytes = 0;
   #waiting = new Set<Waiting>();
+  /** Set from when some were told of room until what they send has been counted. */
+  #nextStep: NodeJS.Immediate | null = null;
+  readonly #goOn = (): void => {
+    this.#nextStep = null;
+    if (this.#waiting.size > 0) this.#step();
+  };
 
   constructor(mostBytes: number = MOST_BYTES) {
     this.#mostBytes = mostBytes;
@@ -44,16 +53,32 @@ export class Backlog {
   /** Bytes have left, or never will. */
   remove(bytes: number): void {
     this.#bytes -= bytes;
-    // A set goes on with what is added to it meanwhile: whoever has to wait again waits behind all others.
-    for (const next of this.#waiting) {
-      if (this.#bytes >= this.#mostBytes) return;
-      this.#waiting.delete(next);
-      next.roomAgain();
-    }
+    if (this.#waiting.size > 0 && this.#nextStep === null) this.#step();
   }
 
   /** This one does not wait any more. */
   forget(waiting: Waiting): void {
     this.#waiting.delete(waiting);
+  }
+
+  /** The tunnel has ended: nobody is told of room any more, and nobody waits for it. */
+  [Symbol.dispose](): void {
+    this.#mostBytes = Number.POSITIVE_INFINITY;
+    this.#waiting.clear();
+    if (this.#nextStep !== null) clearImmediate(this.#nextStep);
+    this.#nextStep = null;
+  }
+
+  /** Tells as many as there is room for, and those behind them in the next turn: some may have nothing to send. */
+  #step(): void {
+    let count = Math.ceil((this.#mostBytes - this.#bytes) / PIECE_BYTES);
+    if (count <= 0) return;
+    this.#nextStep = setImmediate(this.#goOn);
+    // Whoever has to wait again waits behind all others.
+    for (const next of this.#waiting) {
+      if (count-- === 0 || this.#bytes >= this.#mostBytes) return;
+      this.#waiting.delete(next);
+      next.roomAgain();
+    }
   }
 }

@@ -57,7 +57,6 @@ export class Outflow {
     this.#state = hasEnded ? "ended" : "open";
     this.#exchange = exchange;
     this.#credit = INITIAL_CREDIT;
-    this.#pieceBytes = 0;
     this.#informationals = 0;
   }
 

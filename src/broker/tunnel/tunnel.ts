@@ -264,6 +264,7 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
     this.#state = "closed";
     this.#pulse[Symbol.dispose]();
     this.#lanes[Symbol.dispose]();
+    this.backlog[Symbol.dispose]();
     this.#certificateEnd[Symbol.dispose]();
     this.session.destroy();
     this.#onClosed(this, reason);

@@ -4,14 +4,14 @@ import { encodeRequest } from "../../../src/protocol/heads.ts";
 import { INITIAL_CREDIT } from "../../../src/protocol/limits.ts";
 import { Backlog, BULK_PIECE_BYTES } from "../../../src/tunnel/backlog.ts";
 import { lanePair, Recorder, request } from "./lane_ends.ts";
-import { settle } from "./wire.ts";
+import { settle, turn } from "./wire.ts";
 
 const OK = { status: 200, reason: "OK", headers: [], hasBody: true };
 const PIECE_BYTES = 64 * 1024;
 const PIECE = Buffer.alloc(PIECE_BYTES);
 const SMALL = Buffer.alloc(BULK_PIECE_BYTES);
 
-test("backlog: there is room up to its bound; who waits goes on in order, as far as there is room", () => {
+test("backlog: there is room up to its bound; who waits goes on in order, as far as there is room", async () => {
   const backlog = new Backlog(100);
   const went: string[] = [];
   const waiting = (name: string, takes: number) => ({
@@ -29,12 +29,70 @@ test("backlog: there is room up to its bound; who waits goes on in order, as far
   assert.deepEqual(went, []);
   backlog.forget(c);
   backlog.remove(50);
+  assert.deepEqual(went, ["a"]);
+  await turn();
   assert.deepEqual(went, ["a", "b"]);
   backlog.remove(50);
+  await turn();
   assert.deepEqual(went, ["a", "b"]);
   backlog.remove(100);
   assert.deepEqual(went, ["a", "b", "d"]);
   assert.equal(backlog.bytes, 1);
+});
+
+test("backlog: who is told of room and sends only later is not followed by more than there is room for", async () => {
+  const most = 8 * PIECE_BYTES;
+  const backlog = new Backlog(most);
+  let highest = 0;
+  let went = 0;
+  const waiting = () => ({
+    roomAgain() {
+      // Like a readable that is resumed.
+      process.nextTick(() => {
+        went += 1;
+        backlog.add(PIECE_BYTES);
+        highest = Math.max(highest, backlog.bytes);
+      });
+    },
+  });
+  backlog.add(most);
+  for (let i = 0; i < 1_000; i++) assert.equal(backlog.admits(waiting()), false);
+  // All that was in it leaves within one turn.
+  for (let i = 0; i < 8; i++) backlog.remove(PIECE_BYTES);
+  await turn();
+  await turn();
+  assert.deepEqual([went, highest], [8, most]);
+  while (went < 1_000) {
+    backlog.remove(PIECE_BYTES);
+    await turn();
+  }
+  assert.equal(highest, most);
+});
+
+test("backlog: who is told of room and has nothing to send does not keep it from those behind", async () => {
+  const backlog = new Backlog(PIECE_BYTES);
+  let went = 0;
+  backlog.add(PIECE_BYTES);
+  for (let i = 0; i < 100; i++) backlog.admits({ roomAgain: () => went += 1 });
+  backlog.remove(PIECE_BYTES);
+  assert.equal(went, 1);
+  for (let i = 0; i < 100; i++) await turn();
+  assert.equal(went, 100);
+});
+
+test("backlog: at its end nobody waits any more, nor is told of room", async () => {
+  const backlog = new Backlog(PIECE_BYTES);
+  let went = 0;
+  const one = () => backlog.admits({ roomAgain: () => went += 1 });
+  backlog.add(2 * PIECE_BYTES);
+  for (let i = 0; i < 3; i++) assert.equal(one(), false);
+  backlog.remove(2 * PIECE_BYTES);
+  assert.equal(went, 1);
+  backlog[Symbol.dispose]();
+  await turn();
+  assert.equal(went, 1);
+  backlog.add(2 * PIECE_BYTES);
+  assert.equal(one(), true);
 });
 
 /** Lanes of one tunnel, each with an exchange that answers; what they send stays on the wire until it is delivered. */
