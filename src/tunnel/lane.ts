@@ -360,13 +360,13 @@ export class Lane implements FrameSink, Waiting {
     const handler = this.#handler;
     this.#handler = null;
     this.#outflow.stop();
-    this.#writer.close();
     this.#inflow.close();
     const unread = this.#inflow.release();
     if (unread > 0) this.#owner.budget.give(unread);
     if (!this.#stream.destroyed) this.#stream.destroy(error ?? undefined);
     handler?.abort(LOST);
     this.#owner.closed(this, error, wasIdle);
+    this.#writer.close(); // Others go on within this call: they find this lane gone.
   }
 
   #refuse(why: string): never {

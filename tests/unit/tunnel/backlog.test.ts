@@ -187,3 +187,17 @@ test("backlog: a lane that is lost leaves nothing behind in it, and does not wai
   await settled(first);
   assert.deepEqual([backlog.bytes, writables(second)], [0, 0]);
 });
+
+test("backlog: who goes on in place of a lane that is lost finds all told that it is", async () => {
+  const backlog = new Backlog(PIECE_BYTES);
+  const [lost, waits] = await answering(2, backlog) as [Pair, Pair];
+  lost.connector.lane.sendData(PIECE);
+  waits.connector.lane.sendData(PIECE);
+  await settled(waits);
+  const heard: unknown[] = [];
+  waits.connector.owner.handlers[0]!.on = () => {
+    heard.push(lost.connector.owner.handlers[0]!.names, lost.connector.owner.closes.length);
+  };
+  lost.connector.lane.destroy(new Error("lost"));
+  assert.deepEqual(heard, [["abort"], 1]);
+});
