@@ -63,7 +63,12 @@ export class FrameWriter implements Flushable {
     this.#send();
   }
 
-  /** Nothing leaves any more. */
+  /** Nothing is written any more; what was, leaves. */
+  end(): void {
+    this.#backlog.forget(this.#waiting);
+  }
+
+  /** Nothing leaves any more. May be called again. */
   close(): void {
     const bulk = this.#bulk;
     this.#bulk = 0;

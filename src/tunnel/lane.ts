@@ -341,14 +341,14 @@ export class Lane implements FrameSink, Waiting {
   /** Ends the stream in peace. */
   #leave(wasIdle: boolean): void {
     this.#life = "closed";
-    this.#writer.close();
+    this.#writer.end();
     this.#stream.end();
     this.#owner.closed(this, null, wasIdle);
   }
 
-  /** The stream closed without a word: with its session, or reset. */
+  /** The stream closed; where nobody has ended it before, with its session or by a reset. */
   #cut(): void {
-    if (this.#life === "closed") return;
+    if (this.#life === "closed") return this.#writer.close();
     this.#close(new ControlError("control_closed", "Cannot use lane: tunnel was cut", { retryable: true }));
   }
 

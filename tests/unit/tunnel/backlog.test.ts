@@ -201,3 +201,23 @@ test("backlog: who goes on in place of a lane that is lost finds all told that i
   lost.connector.lane.destroy(new Error("lost"));
   assert.deepEqual(heard, [["abort"], 1]);
 });
+
+test("backlog: what a lane that leaves has yet to send counts until it has left, or the lane is cut", async () => {
+  for (const isCut of [false, true]) {
+    const { broker, connector } = lanePair(1);
+    broker.lane.begin(encodeRequest(request({ follows: "body" })), "body", new Recorder());
+    await settle(broker.stream, connector.stream);
+    broker.lane.sendData(PIECE);
+    broker.lane.sendEnd([]);
+    connector.lane.sendResponse({ ...OK, hasBody: false });
+    await turn();
+    connector.stream.deliver();
+    await turn();
+    assert.equal(broker.lane.isOpen, false, "its last exchange has ended");
+    const { backlog } = broker.owner;
+    assert.equal(backlog.bytes, PIECE_BYTES);
+    if (isCut) broker.stream.destroy();
+    await settle(broker.stream, connector.stream);
+    assert.equal(backlog.bytes, 0);
+  }
+});
