@@ -1,4 +1,3 @@
-import { constants } from "node:http2";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
 import type { IngressCode } from "./error_table.ts";
@@ -14,6 +13,7 @@ import {
   incomingHeadersOfStream,
   incomingTrailers,
 } from "./response_headers.ts";
+import { closeAfterAnswer, destroyWhenAborted, whenBodyEnds } from "./user_stream.ts";
 
 /** An exchange with a user who speaks HTTP/2. */
 export class Http2Exchange extends IngressExchange {
@@ -34,8 +34,7 @@ export class Http2Exchange extends IngressExchange {
     this.#headers = headers;
     this.#pages = pages;
     stream.on("close", () => this.userClosed());
-    // After a reset without an error the stream would stay until somebody has read what it holds.
-    stream.on("aborted", () => stream.destroy());
+    destroyWhenAborted(stream);
   }
 
   override get acceptEncoding(): string | undefined {
@@ -49,17 +48,14 @@ export class Http2Exchange extends IngressExchange {
 
   protected startBody(): void {
     const stream = this.#stream;
-    // The end of an empty body is told though nobody listens.
-    if (stream.readableEnded) return this.#bodyEnded();
     stream.on("data", (bytes: Buffer) => {
       if (!this.sendBody(bytes)) stream.pause();
     });
-    stream.on("end", () => this.#bodyEnded());
+    whenBodyEnds(stream, this);
   }
 
-  #bodyEnded(): void {
-    // A reset by the peer may look like an end: only one that is not aborted is complete.
-    if (!this.#stream.aborted) this.sendBodyEnd(outgoingTrailers(keptTrailers(this.#stream)));
+  bodyEnded(): void {
+    this.sendBodyEnd(outgoingTrailers(keptTrailers(this.#stream)));
   }
 
   protected resumeBody(): void {
@@ -114,11 +110,7 @@ export class Http2Exchange extends IngressExchange {
   }
 
   protected stopBody(): void {
-    const stream = this.#stream;
-    const close = () => stream.close(constants.NGHTTP2_NO_ERROR); // RFC 9113 section 8.1.
-    if (stream.writableFinished) close();
-    else stream.once("finish", close);
-    stream.resume();
+    closeAfterAnswer(this.#stream);
   }
 
   protected breakOff(): void {

@@ -25,7 +25,8 @@ import { backendTarget, type Route } from "./route.ts";
 import { UpgradeExchange, UpgradingUser } from "./upgrade_exchange.ts";
 import type { Router } from "./router.ts";
 import type { Spread } from "../registry/spread.ts";
-import { closeAfterAnswer, WebsocketStreamExchange } from "./websocket_stream_exchange.ts";
+import { closeAfterAnswer } from "./user_stream.ts";
+import { WebsocketStreamExchange } from "./websocket_stream_exchange.ts";
 
 /** Hosts that are the broker's own and not an app's. */
 export interface OwnHosts {

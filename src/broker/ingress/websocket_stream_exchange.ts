@@ -1,4 +1,4 @@
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { addAbortSignal } from "node:stream";
 import type { HeaderList, InformationalHead, ResponseHead } from "../../protocol/heads.ts";
 import type { IngressCode } from "./error_table.ts";
@@ -7,6 +7,7 @@ import { IngressExchange } from "./exchange.ts";
 import { objectOf } from "./http2_exchange.ts";
 import type { IdleSetting, IdleWatch } from "./idle_sweep.ts";
 import { headersOfStream, incomingHeadersOfStream } from "./response_headers.ts";
+import { closeAfterAnswer, destroyWhenAborted, whenBodyEnds } from "./user_stream.ts";
 import { SERVICE_RESTART, WebsocketBoundary } from "./websocket_boundary.ts";
 import { isAgreedSwitch, websocketKey } from "./websocket_handshake.ts";
 
@@ -48,8 +49,7 @@ export class WebsocketStreamExchange extends IngressExchange {
       this.#watch?.stop();
       this.userClosed();
     });
-    // After a reset without an error the stream would stay until somebody has read what it holds.
-    stream.on("aborted", () => stream.destroy());
+    destroyWhenAborted(stream);
   }
 
   /** Sends the handshake on its way. */
@@ -65,13 +65,11 @@ export class WebsocketStreamExchange extends IngressExchange {
       if (this.#watch !== null) this.#watch.active = true;
       if (!this.sendBody(bytes)) stream.pause();
     });
-    // A reset by the peer may look like an end: only one that is not aborted is complete.
-    const ended = (): void => {
-      if (!stream.aborted) this.sendBodyEnd([]);
-    };
-    // Where nothing came before it, it was told already.
-    if (stream.readableEnded) ended();
-    else stream.on("end", ended);
+    whenBodyEnds(stream, this);
+  }
+
+  bodyEnded(): void {
+    this.sendBodyEnd([]);
   }
 
   protected resumeBody(): void {
@@ -149,14 +147,6 @@ export class WebsocketStreamExchange extends IngressExchange {
     // CANCEL, the reset of RFC 8441 section 5, is what Node says for a signal; `close` would end the stream as if in peace.
     addAbortSignal(AbortSignal.abort(), this.#stream);
   }
-}
-
-/** Lets go of a stream whose answer is whole, though the user's side is open: nothing more of it is wanted. */
-export function closeAfterAnswer(stream: ServerHttp2Stream): void {
-  const close = () => stream.close(constants.NGHTTP2_NO_ERROR); // RFC 9113 section 8.1.
-  if (stream.writableFinished) close();
-  else stream.once("finish", close);
-  stream.resume();
 }
 
 function without(headers: HeaderList, names: ReadonlySet<string>): HeaderList {
