@@ -1,6 +1,6 @@
 import type { Log } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
-import type { HostPort } from "../protocol/address.ts";
+import { formatHostPort, type HostPort } from "../protocol/address.ts";
 import { dialTunnel } from "./dial.ts";
 import { RegistrationError } from "./identity/errors.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -26,13 +26,19 @@ export interface ComebackOptions {
   now?: () => number;
 }
 
+/** One way to come back that is being tried. */
+interface Attempt {
+  way: string;
+  over: Promise<void>;
+}
+
 /**
  * Gets another certificate where the one in use has expired, which no tunnel can do any more: by proving its key to the
- * broker. Several tunnels that ask at once wait for the same.
+ * broker. Several tunnels that ask at once by the same address wait for the same; by different ones they try in turn.
  */
 export class Comeback {
   readonly #options: ComebackOptions;
-  #running: Promise<void> | null = null;
+  #running: Attempt | null = null;
   #stopping = new AbortController();
 
   constructor(options: ComebackOptions) {
@@ -43,23 +49,38 @@ export class Comeback {
    * Resolves at once while the certificate is good, and where only this host's clock has it expired: the broker decides by its
    * own. `address`: by which way the broker is asked. Throws `RegistrationError`, `StateError`, `RenewalError`, `DialError`. */
   async ensure(signal: AbortSignal, address?: HostPort): Promise<void> {
+    if (this.#isGood()) return;
+    const { identity, log } = this.#options;
+    const lasting = AbortSignal.any([signal, this.#stopping.signal]);
+    const way = formatHostPort(address ?? identity().address);
+    let isOver = false;
+    while (!isOver && !this.#isGood()) {
+      const before = this.#running;
+      isOver = before === null || before.way === way;
+      const { over } = before ?? this.#begin(way, lasting, address);
+      await over.catch((error: Error) => {
+        if (!isOver && !lasting.aborted) return; // Its own way has not been tried yet.
+        if (!isGoodByBrokersClock(error, identity().notAfter)) throw error;
+        log.warn("certificate has expired by this host's clock only, which is wrong: used all the same");
+      });
+    }
+  }
+
+  #isGood(): boolean {
     const { identity, now = Date.now } = this.#options;
-    if (now() < identity().notAfter) return;
-    this.#running ??= this.#comeBack(AbortSignal.any([signal, this.#stopping.signal]), address)
-      .finally(() => this.#running = null);
-    await this.#running.catch((error: Error) => {
-      if (!isGoodByBrokersClock(error, identity().notAfter)) throw error;
-      this.#options.log.warn(
-        "certificate has expired by this host's clock only, which is wrong: used all the same",
-      );
-    });
+    return now() < identity().notAfter;
+  }
+
+  #begin(way: string, signal: AbortSignal, address?: HostPort): Attempt {
+    const over = this.#comeBack(signal, address).finally(() => this.#running = null);
+    return this.#running = { way, over };
   }
 
   /** Gives up what is under way; once it has resolved nothing is written to the state folder any more, until `ensure` is called again. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#stopping = new AbortController();
-    await this.#running?.catch(() => {}); // Told to those who wait for it.
+    await this.#running?.over.catch(() => {}); // Told to those who wait for it.
   }
 
   async #comeBack(signal: AbortSignal, address?: HostPort): Promise<void> {
