@@ -40,6 +40,12 @@ export const MAX_INFORMATIONAL = 64;
 /** Data bytes that each direction of an exchange may send before it has been given any credit. */
 export const INITIAL_CREDIT = 128 * 1024;
 
+/**
+ * A sender may stop with less credit than this: most of its next piece would wait, with all the memory that it is a part of.
+ * So a receiver that has passed on all that came leaves it no less.
+ */
+export const LEAST_CREDIT = 16 * 1024;
+
 /** Most data bytes that one direction of an exchange may have outstanding. */
 export const MAX_CREDIT = 8 * 1024 * 1024;
 

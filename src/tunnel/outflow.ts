@@ -7,17 +7,11 @@ import {
   type InformationalHead,
   type ResponseHead,
 } from "../protocol/heads.ts";
-import { INITIAL_CREDIT, MAX_DATA_BYTES, MAX_INFORMATIONAL } from "../protocol/limits.ts";
+import { INITIAL_CREDIT, LEAST_CREDIT, MAX_DATA_BYTES, MAX_INFORMATIONAL } from "../protocol/limits.ts";
 import type { FrameWriter } from "./frame_writer.ts";
 
 /** More credit than this at once is a lie. */
 const MOST_CREDIT = 0x7fff_ffff;
-
-/**
- * Nobody is asked for more with less credit than this: most of the next piece would wait here, with all the memory that it is
- * a part of. The peer gives new credit before it has run out (`Inflow`).
- */
-const LEAST_CREDIT = 16 * 1024;
 
 /** Our direction of the exchange on a lane: what is sent in which order, and data as far as there is credit for it. */
 export class Outflow {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { INITIAL_CREDIT, MAX_CREDIT, MAX_INFORMATIONAL } from "../../../src/protocol/limits.ts";
+import { INITIAL_CREDIT, LEAST_CREDIT, MAX_CREDIT, MAX_INFORMATIONAL } from "../../../src/protocol/limits.ts";
 import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
 import { Inflow } from "../../../src/tunnel/inflow.ts";
 
@@ -35,6 +35,23 @@ test("inflow: doubles while drained within two round trips, up to the largest", 
   inflow.arrived(INITIAL_CREDIT);
   assert.equal(inflow.consumed(INITIAL_CREDIT, 121, 50), INITIAL_CREDIT);
   inflow.release();
+});
+
+test("inflow: whoever passes on all that comes never leaves the sender so little credit that it may stop", () => {
+  for (const limit of [0, 256 * MIB]) {
+    for (const piece of [1_000, 16 * 1024, 64 * 1024]) {
+      const inflow = new Inflow(new CreditBudget(limit));
+      inflow.open("body", 0);
+      let credit = INITIAL_CREDIT;
+      for (let sent = 0; sent < 32 * MIB; sent += piece) {
+        assert.ok(credit >= LEAST_CREDIT, `${credit} after ${sent}`);
+        // The rest of a piece that is larger waits for credit.
+        const bytes = Math.min(piece, credit);
+        inflow.arrived(bytes);
+        credit += inflow.consumed(bytes, 0, 0) - bytes;
+      }
+    }
+  }
 });
 
 test("inflow: saying consumed for more than came changes no account", () => {
@@ -74,6 +91,7 @@ test("inflow: whatever comes and goes, window and budget agree (property)", () =
           const bytes = Math.floor(unread * share);
           unread -= bytes;
           allowed += inflow.consumed(bytes, now, 10);
+          assert.ok(unread > 0 || allowed >= LEAST_CREDIT);
         } else if (what === "wait") {
           now += 40 * share;
         } else {
