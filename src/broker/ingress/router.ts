@@ -1,10 +1,12 @@
 import type { Log } from "../../platform/log.ts";
 import type { App } from "../model.ts";
+import { isNotFound } from "../store/errors.ts";
+import { type GroupApps, withChanges } from "../store/group_apps.ts";
 import type { Store } from "../store/port.ts";
-import { buildRoutes, type RouteTable } from "./routes.ts";
+import { buildRoutes, type MadeRoutes, type RouteTable } from "./routes.ts";
 
 /** What of the store a router reads. */
-export type RouterStore = Pick<Store, "listApps" | "onChange">;
+export type RouterStore = Pick<Store, "listApps" | "appChanges" | "onChange">;
 
 /** Keeps the route table equal to the store. */
 export interface Router extends Disposable {
@@ -22,7 +24,7 @@ export interface RouterOptions {
   readonly log: Log;
   /** Time until another try after the store could not be read. */
   readonly retryMs?: number;
-  /** Told of the apps that were read: all at the start, then those of the groups that changed. */
+  /** Told of the apps that were read: all at the start, then those that changed. */
   readonly onRead?: (apps: readonly App[]) => void;
 }
 
@@ -31,13 +33,14 @@ const PAGE = 1_000;
 const REST_PER_BUSY = 4;
 
 /**
- * Loads all apps and follows the store's changes, group by group. The first change after a quiet time is taken up at
+ * Loads all apps, then of each group that changes what is new. The first change after a quiet time is taken up at
  * once; a burst of them is taken up together. While the store cannot be read the last good table stays.
  */
 export async function createRouter(
   { store, log, retryMs = 1_000, onRead = () => {} }: RouterOptions,
 ): Promise<Router> {
-  let appsByGroup = new Map<string, App[]>();
+  let groups = new Map<string, GroupApps>();
+  const made: MadeRoutes = new WeakMap();
   let table = buildRoutes([]);
   let changed = new Set<string>();
   /** Changes heard of so far, and who waits until how many of them were taken up. */
@@ -50,7 +53,7 @@ export async function createRouter(
   let closed = false;
 
   const rebuild = () => {
-    table = buildRoutes([...appsByGroup.values()].flat());
+    table = buildRoutes([...groups.values()].flatMap(({ apps }) => [...apps.values()]), made);
     const problems = new Map(table.problems.map((problem) => [JSON.stringify(problem), problem]));
     for (const [key, problem] of problems) {
       if (!reported.has(key)) log.warn("External URL not served", { ...problem });
@@ -62,21 +65,22 @@ export async function createRouter(
     waiters = waiters.filter((waiter) => waiter.heard > until);
   };
   const refresh = async () => {
-    const groups = changed;
+    const taken = changed;
     const upTo = heard;
     changed = new Set();
     const started = performance.now();
     try {
-      const fresh = new Map(appsByGroup);
-      for (const groupId of groups) fresh.set(groupId, await readApps(store, groupId));
+      const fresh = new Map(groups);
+      const read: App[] = [];
+      for (const groupId of taken) read.push(...await refreshGroup(store, fresh, groupId));
       if (closed) return;
-      appsByGroup = fresh;
+      groups = fresh;
       rebuild();
-      for (const groupId of groups) onRead(fresh.get(groupId)!);
+      onRead(read);
       restUntil = performance.now() + REST_PER_BUSY * (performance.now() - started);
       release(upTo);
     } catch (error) {
-      for (const groupId of groups) changed.add(groupId);
+      for (const groupId of taken) changed.add(groupId);
       restUntil = performance.now() + retryMs;
       log.error("Routes not refreshed", { error: error instanceof Error ? error.message : String(error) });
     }
@@ -110,13 +114,14 @@ export async function createRouter(
     schedule();
   });
   try {
-    appsByGroup = byGroup(await readApps(store));
+    const apps = await readApps(store);
+    groups = byGroup(apps, changed);
+    rebuild();
+    onRead(apps);
   } catch (error) {
     close();
     throw error;
   }
-  rebuild();
-  for (const apps of appsByGroup.values()) onRead(apps);
   running = false;
   schedule();
 
@@ -131,25 +136,41 @@ export async function createRouter(
   };
 }
 
-function byGroup(apps: readonly App[]): Map<string, App[]> {
-  const groups = new Map<string, App[]>();
-  for (const app of apps) {
-    const group = groups.get(app.groupId);
-    if (group === undefined) groups.set(app.groupId, [app]);
-    else group.push(app);
+/** What was read over several pages; of a group that has changed meanwhile no revision is known. */
+function byGroup(all: readonly App[], changed: ReadonlySet<string>): Map<string, GroupApps> {
+  const groups = new Map<string, { revision: number; apps: Map<string, App> }>();
+  for (const app of all) {
+    let group = groups.get(app.groupId);
+    if (group === undefined) groups.set(app.groupId, group = { revision: 0, apps: new Map() });
+    if (!changed.has(app.groupId)) group.revision = Math.max(group.revision, app.revision);
+    group.apps.set(app.id, app);
   }
   return groups;
 }
 
-async function readApps(store: RouterStore, groupId?: string): Promise<App[]> {
+/** Brings one group up to date, and gives its apps that are new or others now. */
+async function refreshGroup(
+  store: RouterStore,
+  groups: Map<string, GroupApps>,
+  groupId: string,
+): Promise<readonly App[]> {
+  const known = groups.get(groupId);
+  try {
+    const changes = await store.appChanges(groupId, known?.revision ?? 0);
+    groups.set(groupId, withChanges(known, changes));
+    return changes.apps;
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    groups.delete(groupId);
+    return [];
+  }
+}
+
+async function readApps(store: RouterStore): Promise<App[]> {
   const apps: App[] = [];
   let cursor: string | undefined;
   do {
-    const page = await store.listApps({
-      limit: PAGE,
-      ...(groupId === undefined ? {} : { groupId }),
-      ...(cursor === undefined ? {} : { cursor }),
-    });
+    const page = await store.listApps({ limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
     apps.push(...page.items);
     cursor = page.next ?? undefined;
   } while (cursor !== undefined);

@@ -27,8 +27,14 @@ interface HostRoutes {
   depth: number;
 }
 
-/** Builds the table of all external URLs of enabled apps. Where two apps claim one URL the first (by id) has it. */
-export function buildRoutes(apps: Iterable<App>): RouteTable {
+/** Routes made for apps before, in the order of their external URLs: an app that has not changed keeps its own. */
+export type MadeRoutes = WeakMap<App, readonly (Route | RouteProblem)[]>;
+
+/**
+ * Builds the table of all external URLs of enabled apps. Where two apps claim one URL the first (by id) has it. Takes
+ * what is in `made`, and adds what is not.
+ */
+export function buildRoutes(apps: Iterable<App>, made: MadeRoutes = new WeakMap()): RouteTable {
   const hosts = new Map<string, HostRoutes>();
   const problems: RouteProblem[] = [];
   const spreads = new Map<string, Spread>();
@@ -36,11 +42,13 @@ export function buildRoutes(apps: Iterable<App>): RouteTable {
   let size = 0;
   const enabled = [...apps].filter((app) => app.enabled).sort((a, b) => a.id < b.id ? -1 : 1);
   for (const app of enabled) {
-    for (const url of app.externalUrls) {
-      const route = routeOf(app, url);
+    let routes = made.get(app);
+    if (routes === undefined) made.set(app, routes = app.externalUrls.map((url) => routeOf(app, url)));
+    for (const [i, route] of routes.entries()) {
       if ("reason" in route) problems.push(route);
-      else if (!add(hosts, route)) problems.push({ appId: app.id, url, reason: "another app has this URL" });
-      else {
+      else if (!add(hosts, route)) {
+        problems.push({ appId: app.id, url: app.externalUrls[i]!, reason: "another app has this URL" });
+      } else {
         size++;
         spreads.set(app.id, route.spread);
         if (route.port !== undefined) withPort = true;

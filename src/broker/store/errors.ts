@@ -72,6 +72,11 @@ export function notFound(kind: string, id: string): StoreError {
   return new StoreError("not_found", `Cannot find ${kind} "${id}"`, { details: { kind, id } });
 }
 
+/** True when a record does not exist. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof StoreError && error.code === "not_found";
+}
+
 /** Throws `version_conflict` when the caller has seen another version of the record. */
 export function checkVersion(kind: string, record: { id: string; version: number }, expected?: number): void {
   if (expected === undefined || expected === record.version) return;

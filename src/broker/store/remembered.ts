@@ -1,5 +1,6 @@
-import type { App, CertificateRecord, ConnectorRecord } from "../model.ts";
+import type { CertificateRecord, ConnectorRecord } from "../model.ts";
 import { isStoreFailure } from "./errors.ts";
+import { type GroupApps, withChanges } from "./group_apps.ts";
 import type { AppChanges, Store } from "./port.ts";
 
 /** The calls that a connector's tunnel depends on. */
@@ -104,22 +105,4 @@ export class RememberedStore implements TunnelStore, Disposable {
       return last;
     }
   }
-}
-
-/** The apps of a group at a revision. */
-export interface GroupApps {
-  revision: number;
-  apps: ReadonlyMap<string, App>;
-}
-
-function withChanges(
-  known: GroupApps | undefined,
-  { revision, full, apps, removedIds }: AppChanges,
-): GroupApps {
-  // Two pulls may cross: the older answer must not undo the newer one.
-  if (known !== undefined && !full && known.revision >= revision) return known;
-  const now = new Map(full ? [] : known?.apps);
-  for (const app of apps) now.set(app.id, app);
-  for (const id of removedIds) now.delete(id);
-  return { revision, apps: now };
 }
