@@ -61,14 +61,7 @@ export class Renewals {
       // One of the future was issued when the clock was ahead.
       if (same && notBefore <= this.#clock.now() && this.#clock.now() < notAfter) return newest;
     }
-    if (!rate.take(id)) {
-      throw new RenewalRefusal(
-        "renewal_limited",
-        `Cannot renew for connector "${id}": it had as many certificates within an hour as it may`,
-        { retryable: true },
-      );
-    }
-    try {
+    const issue = async (): Promise<string> => {
       const issued = await ca.issueConnectorCertificate(id, key.publicKey);
       await store.setConnectorCertificate(id, issued, vouchedBy);
       const { serial, notAfter } = issued;
@@ -78,9 +71,15 @@ export class Renewals {
         notAfter: new Date(notAfter).toISOString(),
       });
       return issued.pem;
-    } catch (error) {
-      rate.giveBack(id);
-      throw error;
-    }
+    };
+    return await rate.counted(id, issue, () => Promise.reject(limited(id)));
   }
+}
+
+function limited(id: string): RenewalRefusal {
+  return new RenewalRefusal(
+    "renewal_limited",
+    `Cannot renew for connector "${id}": it had as many certificates within an hour as it may`,
+    { retryable: true },
+  );
 }

@@ -41,16 +41,12 @@ export class Issuer {
     const { store, ca, rate, clock } = this.#parts;
     const stored = await store.certificateForKey(id, key.sha256);
     if (stored !== null && validity(readCertificates(stored)[0]).notAfter > clock.now()) return stored;
-    const isCounted = rate.take(id);
-    if (!isCounted && vouchedBy !== undefined) throw limited(id);
-    try {
+    const issue = async (): Promise<string> => {
       const issued = await ca.issueConnectorCertificate(id, key.publicKey);
       await store.setConnectorCertificate(id, issued, vouchedBy);
       return issued.pem;
-    } catch (error) {
-      if (isCounted) rate.giveBack(id);
-      throw error;
-    }
+    };
+    return await rate.counted(id, issue, vouchedBy === undefined ? issue : () => Promise.reject(limited(id)));
   }
 }
 
