@@ -31,6 +31,8 @@ export class Attempts {
   #bodyBytes = 0;
   #trailers: HeaderList | null = null;
   #isTooLarge = false;
+  /** Until it is sent again. */
+  #timer: NodeJS.Timeout | null = null;
 
   /** `frame`: the encoded request. */
   constructor(frame: Buffer, method: string, follows: RequestHead["follows"], room: KeptBodies) {
@@ -82,8 +84,15 @@ export class Attempts {
     else this.#body.push(bytes);
   }
 
-  /** What was kept of the body is needed no longer. */
+  /** Calls `again` after so many milliseconds, unless it is let go of before. */
+  wait(ms: number, again: () => void): void {
+    this.#timer = setTimeout(again, ms);
+  }
+
+  /** It will not be sent again: what was kept of the body is needed no longer. */
   letGo(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
     if (this.#bodyBytes > 0) this.#room.give(this.#bodyBytes);
     this.#bodyBytes = 0;
     this.#body = null;

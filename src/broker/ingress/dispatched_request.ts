@@ -289,7 +289,7 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
     this.#followApp();
     // A tunnel that is lost loses its lanes one by one: until all are gone it may be chosen again, and again in vain.
     if (this.context.lanes.hasOther(this)) setImmediate(again);
-    else setTimeout(again, SETTLE_MS);
+    else this.#attempts!.wait(SETTLE_MS, again);
   }
 
   /** The app may have been moved to another group since the request came. */
