@@ -57,7 +57,6 @@ export class Lane implements FrameSink, Waiting {
   #exchange = 0;
   /** Body bytes of this exchange, both ways. */
   #moved = 0;
-  #isGivenUp = false;
   #answerTimer: NodeJS.Timeout | null = null;
 
   /** `lastExchange`: after the exchange of this number the broker retires the lane. */
@@ -95,11 +94,6 @@ export class Lane implements FrameSink, Waiting {
   /** True when the current exchange, or the last one, has moved more than a short one does. */
   get isBulk(): boolean {
     return this.#moved > BULK_BYTES;
-  }
-
-  /** True when we have aborted the current exchange, or the last one: that it ended says nothing of who was to answer it. */
-  get isGivenUp(): boolean {
-    return this.#isGivenUp;
   }
 
   /** True while our direction of the exchange can still take data. */
@@ -153,10 +147,9 @@ export class Lane implements FrameSink, Waiting {
   abort(reason: Abort): void {
     if (this.#handler === null) return;
     this.#handler = null;
-    this.#isGivenUp = true;
     this.#outflow.stop();
     this.#writer.write(encodeAbort(this.#exchange, reason));
-    if (this.#inflow.hasEnded) return this.#finish();
+    if (this.#inflow.hasEnded) return this.#finish(false);
     if (this.#inflow.isClosing) return;
     this.#answerTimer = setTimeout(
       () => this.destroy(new ProtocolError(`Cannot reuse lane: no answer to abort in ${ABORT_ANSWER_MS} ms`)),
@@ -265,7 +258,6 @@ export class Lane implements FrameSink, Waiting {
     this.#handler = handler;
     this.#outflow.open(this.#exchange, nothingToSend);
     this.#moved = 0;
-    this.#isGivenUp = false;
   }
 
   #credited(bytes: number): void {
@@ -294,23 +286,23 @@ export class Lane implements FrameSink, Waiting {
 
   /** Our direction may have ended. */
   #sent(): void {
-    if (this.#outflow.hasEnded && this.#inflow.hasEnded) this.#finish();
+    if (this.#outflow.hasEnded && this.#inflow.hasEnded) this.#finish(false);
   }
 
   #endReceiving(): void {
     if (this.#life === "closed") return;
     this.#inflow.close();
-    if (this.#outflow.hasEnded) this.#finish();
+    if (this.#outflow.hasEnded) this.#finish(this.#answerTimer === null);
   }
 
-  /** Both directions have ended. */
-  #finish(): void {
+  /** Both directions have ended; `isAnswer`: the peer's just now, and not for an abort of ours. */
+  #finish(isAnswer: boolean): void {
     this.#handler = null;
     this.#stopTimer();
     const unread = this.#inflow.release();
     if (unread > 0) this.#owner.budget.give(unread);
     if (this.#exchange >= this.#lastExchange && this.side === "broker") return this.#leave(false);
-    this.#owner.idle(this);
+    this.#owner.idle(this, isAnswer);
   }
 
   /** What we were to send is over the limit of a frame: nothing of it is sent, and the exchange ends here for both. */

@@ -19,8 +19,11 @@ export interface LaneOwner {
   begun(lane: Lane, head: RequestHead): void;
   /** The exchange on the lane has moved more than `BULK_BYTES`; at most once an exchange. */
   becameBulk?(lane: Lane): void;
-  /** Both directions have ended: the lane can carry the next exchange. `isBulk` still tells of the one that has ended. */
-  idle(lane: Lane): void;
+  /**
+   * Both directions have ended: the lane can carry the next exchange. `isBulk` still tells of the one that has ended.
+   * `isAnswer`: the peer has ended its direction just now, and not because we had given the exchange up.
+   */
+  idle(lane: Lane, isAnswer: boolean): void;
   /** The lane is gone; `wasIdle`: no exchange was on it. `error` is null when it was retired in peace. */
   closed(lane: Lane, error: Error | null, wasIdle: boolean): void;
 }

@@ -150,10 +150,10 @@ export class TunnelLanes implements LaneOwner, Probed, Disposable {
   }
 
   /** A lane's exchange is over. */
-  idle(lane: Lane): void {
+  idle(lane: Lane, isAnswer: boolean): void {
     if (lane === this.probe.lane) return this.#retireProbeLane();
     this.#released(lane);
-    if (!lane.isGivenUp) this.answeredAt = this.now();
+    if (isAnswer) this.answeredAt = this.now();
     this.#offer(lane);
   }
 

@@ -307,6 +307,51 @@ test("lane: aborts that cross end the exchange once on each side, with no answer
   assertClean(pair, 1);
 });
 
+test("lane: its owner is told whether an exchange ended with an answer of the peer's", async () => {
+  const { broker, connector } = lanePair();
+  const pair = { broker, connector };
+  const cancel = () => broker.lane.abort({ code: "cancelled", begun: true });
+  const notWanted = () => broker.lane.abort({ code: "response_complete", begun: true });
+  const cases: [string, boolean, (user: Recorder) => Promise<void> | void][] = [
+    ["a response", true, () => connector.lane.sendResponse(EMPTY)],
+    ["an early response, at which the rest is not wanted any more", true, (user) => {
+      user.on = notWanted;
+      connector.lane.sendResponse(EMPTY);
+    }],
+    ["an early end, at which the rest is not wanted any more", true, (user) => {
+      user.on = ([what]) => what === "end" && notWanted();
+      connector.lane.sendResponse(OK);
+      connector.lane.sendEnd([]);
+    }],
+    ["an abort of the peer's own", true, () => connector.lane.abort({ code: "x", begun: true })],
+    ["given up before the head", false, cancel],
+    ["given up within the body", false, async () => {
+      connector.lane.sendResponse(OK);
+      await settled(pair);
+      cancel();
+    }],
+    // The answer came when it came: this says nothing of the peer as it is now.
+    ["given up after the response", false, async () => {
+      connector.lane.sendResponse(EMPTY);
+      await settled(pair);
+      cancel();
+    }],
+    ["ended after the response", false, async () => {
+      connector.lane.sendResponse(EMPTY);
+      await settled(pair);
+      broker.lane.sendEnd([]);
+    }],
+  ];
+  for (const [i, [name, isAnswer, run]] of cases.entries()) {
+    const { user } = await begin(pair, { follows: i === 0 ? "nothing" : "body" });
+    await run(user);
+    await settled(pair);
+    assert.equal(broker.owner.answers.length, i + 1, name);
+    assert.equal(broker.owner.answers[i], isAnswer, name);
+  }
+  assertClean(pair, cases.length);
+});
+
 test("lane: no answer to an abort in time destroys the lane; an answer stops the timer", async () => {
   using timers = new FakeTimers();
   const pair = lanePair();

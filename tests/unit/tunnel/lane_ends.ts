@@ -81,6 +81,8 @@ export class Owner implements LaneOwner {
   readonly begins: RequestHead[] = [];
   readonly handlers: Recorder[] = [];
   idles = 0;
+  /** Of each that has ended, whether the peer has just answered it. */
+  readonly answers: boolean[] = [];
   readonly closes: { error: Error | null; wasIdle: boolean }[] = [];
   onBegun: (lane: Lane, handler: Recorder, head: RequestHead) => void = () => {};
   onIdle: (lane: Lane) => void = () => {};
@@ -100,8 +102,9 @@ export class Owner implements LaneOwner {
     lane.accept(handler);
     this.onBegun(lane, handler, head);
   }
-  idle(lane: Lane): void {
+  idle(lane: Lane, isAnswer: boolean): void {
     this.idles += 1;
+    this.answers.push(isAnswer);
     this.onIdle(lane);
   }
   closed(_lane: Lane, error: Error | null, wasIdle: boolean): void {
