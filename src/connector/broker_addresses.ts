@@ -6,18 +6,18 @@ const MOST = 8;
 
 type Configured = Pick<ConnectorConfiguration, "brokerAddresses">;
 
-/** Where tunnels lead, in turn: the addresses that are configured, or else the one that enrolment told. */
-export function brokerAddresses(
-  { brokerAddresses }: Configured,
-  enrolled: HostPort,
-): readonly [HostPort, ...HostPort[]] {
-  const [first, ...rest] = brokerAddresses.map((text) => parseHostPort(text)!); // Checked with the configuration.
-  return first === undefined ? [enrolled] : [first, ...rest];
+/** Where a tunnel leads: a configured address, or else (undefined) the one that the identity in use has from its enrolment. */
+export type BrokerAddress = HostPort | undefined;
+
+/** Where tunnels lead, in turn; at least one. */
+export function brokerAddresses({ brokerAddresses }: Configured): readonly BrokerAddress[] {
+  if (brokerAddresses.length === 0) return [undefined];
+  return brokerAddresses.map((text) => parseHostPort(text)!); // Checked with the configuration.
 }
 
 /** The addresses as `status` and logs show them. */
-export function describeAddresses(addresses: readonly HostPort[]): string {
-  return addresses.map(formatHostPort).join(", ");
+export function describeAddresses(addresses: readonly BrokerAddress[], enrolled: HostPort): string {
+  return addresses.map((address) => formatHostPort(address ?? enrolled)).join(", ");
 }
 
 /** What is wrong with the addresses of a configuration, a sentence each. */

@@ -1,6 +1,7 @@
 import type { Log } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
-import { formatHostPort, type HostPort } from "../protocol/address.ts";
+import { formatHostPort } from "../protocol/address.ts";
+import type { BrokerAddress } from "./broker_addresses.ts";
 import { dialTunnel } from "./dial.ts";
 import { RegistrationError } from "./identity/errors.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -48,7 +49,7 @@ export class Comeback {
   /**
    * Resolves at once while the certificate is good, and where only this host's clock has it expired: the broker decides by its
    * own. `address`: by which way the broker is asked. Throws `RegistrationError`, `StateError`, `RenewalError`, `DialError`. */
-  async ensure(signal: AbortSignal, address?: HostPort): Promise<void> {
+  async ensure(signal: AbortSignal, address?: BrokerAddress): Promise<void> {
     if (this.#isGood()) return;
     const { identity, log } = this.#options;
     const lasting = AbortSignal.any([signal, this.#stopping.signal]);
@@ -71,7 +72,7 @@ export class Comeback {
     return now() < identity().notAfter;
   }
 
-  #begin(way: string, signal: AbortSignal, address?: HostPort): Attempt {
+  #begin(way: string, signal: AbortSignal, address: BrokerAddress): Attempt {
     const over = this.#comeBack(signal, address).finally(() => this.#running = null);
     return this.#running = { way, over };
   }
@@ -83,7 +84,7 @@ export class Comeback {
     await this.#running?.over.catch(() => {}); // Told to those who wait for it.
   }
 
-  async #comeBack(signal: AbortSignal, address?: HostPort): Promise<void> {
+  async #comeBack(signal: AbortSignal, address: BrokerAddress): Promise<void> {
     const { stateDir, use, targetOf, machineName, os, stepMs, log, proxyFor } = this.#options;
     const identity = this.#options.identity();
     const way = address === undefined ? {} : { address };

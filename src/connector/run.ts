@@ -211,19 +211,18 @@ export async function runConnector(
     log,
   });
   let announced = false;
-  const addresses = brokerAddresses(config, identity.address);
-  const isLed = config.brokerAddresses.length > 0;
+  const addresses = brokerAddresses(config);
   const supervisors: Supervisor[] = Array.from({ length: config.tunnels * addresses.length }, (_, index) => {
-    const address = addresses[index % addresses.length]!;
+    const address = addresses[index % addresses.length];
     return new Supervisor({
-      ...(isLed ? { address } : {}),
+      address,
       context,
       log,
       stepMs: DIAL_STEP_MS,
       drainMs: config.drainMs,
       target: async (signal) => {
         if (supervisors.some(({ shutOut }) => shutOut !== null)) await reread();
-        if (mayWrite) await comeback.ensure(signal, isLed ? address : undefined);
+        if (mayWrite) await comeback.ensure(signal, address);
         return targetOf(identity);
       },
       onReady: () => {
@@ -257,16 +256,16 @@ export async function runConnector(
     version: VERSION,
     latestVersion: wanted.latest,
     desiredVersion: wanted.desired,
-    broker: isLed ? describeAddresses(addresses) : formatHostPort(identity.address),
+    broker: describeAddresses(addresses, identity.address),
     certificateNotAfter: new Date(identity.notAfter).toISOString(),
     ...renewer.facts,
     groupId: apps.groupId,
     configRevision: apps.revision,
     apps: apps.size,
     appsOutOfReach: health.outOfReach,
-    tunnels: supervisors.map((supervisor, index) => ({
+    tunnels: supervisors.map((supervisor) => ({
       state: supervisor.state,
-      ...(isLed ? { address: formatHostPort(addresses[index % addresses.length]!) } : {}),
+      ...(supervisor.address === undefined ? {} : { address: formatHostPort(supervisor.address) }),
       ...supervisor.tunnel?.facts,
       ...(supervisor.lastError === null ? {} : { lastError: supervisor.lastError.message }),
       ...(supervisor.shutOut === null ? {} : { shutOut: supervisor.shutOut }),
@@ -277,7 +276,7 @@ export async function runConnector(
   log.info("connector starting", {
     version: VERSION,
     connector: identity.connectorId,
-    broker: isLed ? describeAddresses(addresses) : formatHostPort(identity.address),
+    broker: describeAddresses(addresses, identity.address),
   });
   startRenewals();
   await Promise.all(supervisors.map((supervisor) => supervisor.run(stopped)));

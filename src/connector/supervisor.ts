@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs, jittered } from "../platform/backoff.ts";
 import type { Log } from "../platform/log.ts";
+import type { BrokerAddress } from "./broker_addresses.ts";
 import { dialTunnel } from "./dial.ts";
-import type { HostPort } from "../protocol/address.ts";
 import { MIN_RECONNECT_WINDOW_MS } from "../protocol/reconnect_window.ts";
 import { DialError } from "./errors.ts";
 import { LeavingTunnels } from "./leaving_tunnels.ts";
@@ -17,7 +17,7 @@ export interface SupervisorOptions {
   /** Asked anew before each dial: certificate and address may have changed. */
   target: (signal: AbortSignal) => DialTarget | Promise<DialTarget>;
   /** Where to dial, whatever address a target has; by default that is it. */
-  address?: HostPort;
+  address?: BrokerAddress;
   context: TunnelContext;
   log: Log;
   /** Time for each step of dialling, milliseconds. */
@@ -70,6 +70,11 @@ export class Supervisor {
     this.#leaving = new LeavingTunnels(options.log);
   }
 
+  /** The configured address by which it dials; undefined where the identity in use has it. */
+  get address(): BrokerAddress {
+    return this.#options.address;
+  }
+
   get state(): SupervisorState {
     return this.#state;
   }
@@ -103,7 +108,7 @@ export class Supervisor {
     if (this.#tunnel === null) {
       throw new DialError("broker_lost", "There is no tunnel to replace", { retryable: true });
     }
-    const dialled = await dial(this.#led(target), stepMs, signal);
+    const dialled = await dial(this.#byOwnAddress(target), stepMs, signal);
     const next = new ConnectorTunnel(dialled, context);
     const abort = () => next.close(null);
     signal.addEventListener("abort", abort);
@@ -132,9 +137,8 @@ export class Supervisor {
     leave(before);
   }
 
-  #led(target: DialTarget): DialTarget {
-    const { address } = this.#options;
-    return address === undefined ? target : { ...target, address };
+  #byOwnAddress(target: DialTarget): DialTarget {
+    return { ...target, address: this.address ?? target.address };
   }
 
   #watch(tunnel: ConnectorTunnel): void {
@@ -230,7 +234,7 @@ export class Supervisor {
     const stop = () => tunnel?.stop(this.#options.drainMs ?? 0);
     try {
       const dialledWith = await target(signal);
-      const dialled = await dial(this.#led(dialledWith), stepMs, signal);
+      const dialled = await dial(this.#byOwnAddress(dialledWith), stepMs, signal);
       tunnel = new ConnectorTunnel(dialled, context);
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();

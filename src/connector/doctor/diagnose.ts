@@ -66,7 +66,7 @@ export async function* diagnose(
     return "";
   });
   const known: Identity = identity;
-  const ways = brokerAddresses(config, known.address).map((address): BrokerWay => (
+  const ways = brokerAddresses(config).map((address = known.address): BrokerWay => (
     { identity: { ...known, address }, proxyFor, stepMs: STEP_MS, signal }
   ));
   /** By which the broker answers, if there is any. */
