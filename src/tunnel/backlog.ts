@@ -8,7 +8,7 @@ export const BULK_PIECE_BYTES = 16 * 1024;
 const PIECE_BYTES = 64 * 1024;
 
 /** Who waits until there is room. */
-export interface Waiting {
+export interface BacklogWaiter {
   /** There is. Who has something to send sends it soon: a source that is resumed does so after this call. */
   roomAgain(): void;
 }
@@ -21,7 +21,7 @@ export interface Waiting {
 export class Backlog implements Disposable {
   #mostBytes: number;
   #bytes = 0;
-  #waiting = new Set<Waiting>();
+  #waiting = new Set<BacklogWaiter>();
   /** Set from when some were told of room until what they send has been counted. */
   #nextStep: NodeJS.Immediate | null = null;
   readonly #goOn = (): void => {
@@ -43,10 +43,10 @@ export class Backlog implements Disposable {
     this.#bytes += bytes;
   }
 
-  /** True when there is room. False: `waiting.roomAgain` is called when there is. */
-  admits(waiting: Waiting): boolean {
+  /** True when there is room. False: `waiter.roomAgain` is called when there is. */
+  hasRoomElseWait(waiter: BacklogWaiter): boolean {
     if (this.#bytes < this.#mostBytes) return true;
-    this.#waiting.add(waiting);
+    this.#waiting.add(waiter);
     return false;
   }
 
@@ -57,8 +57,8 @@ export class Backlog implements Disposable {
   }
 
   /** This one does not wait any more. */
-  forget(waiting: Waiting): void {
-    this.#waiting.delete(waiting);
+  forget(waiter: BacklogWaiter): void {
+    this.#waiting.delete(waiter);
   }
 
   /** The tunnel has ended: nobody is told of room any more, and nobody waits for it. */

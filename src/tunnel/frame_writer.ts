@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { type Backlog, BULK_PIECE_BYTES, type Waiting } from "./backlog.ts";
+import { type Backlog, type BacklogWaiter, BULK_PIECE_BYTES } from "./backlog.ts";
 import type { Flushable, FlushQueue } from "./flush_queue.ts";
 
 /** Frames that leave together and are no more than this are copied into one piece: cheaper than a write of many. */
@@ -10,7 +10,7 @@ export class FrameWriter implements Flushable {
   readonly #stream: Duplex;
   readonly #flushes: FlushQueue;
   readonly #backlog: Backlog;
-  readonly #waiting: Waiting;
+  readonly #waiter: BacklogWaiter;
   /** Frames, or pieces of them, that leave with what follows. */
   #joined: Buffer[] = [];
   #joinedBytes = 0;
@@ -19,18 +19,21 @@ export class FrameWriter implements Flushable {
   #joinedBulk = 0;
   #bulk = 0;
 
-  /** `waiting` hears of room in the backlog; of that in the stream its `drain` tells. */
-  constructor(stream: Duplex, flushes: FlushQueue, backlog: Backlog, waiting: Waiting) {
+  /** `waiter` hears of room in the backlog; of that in the stream its `drain` tells. */
+  constructor(stream: Duplex, flushes: FlushQueue, backlog: Backlog, waiter: BacklogWaiter) {
     this.#stream = stream;
     this.#flushes = flushes;
     this.#backlog = backlog;
-    this.#waiting = waiting;
+    this.#waiter = waiter;
   }
 
-  /** True while the stream takes more, and the tunnel, too, where pieces of so many bytes are bulk. */
-  takesMore(bytes: number): boolean {
+  /**
+   * True while the stream takes more and, where pieces of so many bytes are bulk, the tunnel does. False: the stream drains,
+   * or the waiter is told of room.
+   */
+  hasRoomElseWait(bytes: number): boolean {
     return this.#joinedBytes < this.#stream.writableHighWaterMark && !this.#stream.writableNeedDrain &&
-      (bytes <= BULK_PIECE_BYTES || this.#backlog.admits(this.#waiting));
+      (bytes <= BULK_PIECE_BYTES || this.#backlog.hasRoomElseWait(this.#waiter));
   }
 
   /** A frame, or a piece of one, that is followed by others within the same callback. */
@@ -65,14 +68,14 @@ export class FrameWriter implements Flushable {
 
   /** Nothing is written any more; what was, leaves. */
   end(): void {
-    this.#backlog.forget(this.#waiting);
+    this.#backlog.forget(this.#waiter);
   }
 
   /** Nothing leaves any more. May be called again. */
   close(): void {
     const bulk = this.#bulk;
     this.#bulk = 0;
-    this.#backlog.forget(this.#waiting);
+    this.#backlog.forget(this.#waiter);
     if (bulk > 0) this.#backlog.remove(bulk);
   }
 

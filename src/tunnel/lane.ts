@@ -17,7 +17,7 @@ import {
   type ResponseHead,
 } from "../protocol/heads.ts";
 import { ABORT_ANSWER_MS, MAX_EXCHANGE } from "../protocol/limits.ts";
-import type { Waiting } from "./backlog.ts";
+import type { BacklogWaiter } from "./backlog.ts";
 import { ControlError } from "./errors.ts";
 import type { ExchangeHandler } from "./exchange_handler.ts";
 import { FrameWriter } from "./frame_writer.ts";
@@ -40,7 +40,7 @@ const TOO_LARGE: Abort = { code: "head_too_large", begun: true };
  * (docs/protocol.md, "The life of an exchange"). Aborts go in band; the stream itself is destroyed only when the
  * contract is broken or the peer does not answer.
  */
-export class Lane implements FrameSink, Waiting {
+export class Lane implements FrameSink, BacklogWaiter {
   readonly side: LaneSide;
   readonly #stream: Duplex;
   readonly #owner: LaneOwner;
@@ -273,7 +273,7 @@ export class Lane implements FrameSink, Waiting {
     if (!outflow.isOpen) {
       if (outflow.sendHeldEnd()) this.#sent();
       else this.#tooLarge();
-    } else if (outflow.takesMore()) {
+    } else if (outflow.hasRoomElseWait()) {
       this.#handler?.writable();
     }
   }

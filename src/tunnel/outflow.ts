@@ -41,9 +41,9 @@ export class Outflow {
     return this.#state === "ended";
   }
 
-  /** True when more data may come. */
-  takesMore(): boolean {
-    return this.#credit >= LEAST_CREDIT && this.#writer.takesMore(this.#pieceBytes);
+  /** True when more data may come. False: it may when credit comes, the stream drains, or the writer's waiter is told of room. */
+  hasRoomElseWait(): boolean {
+    return this.#credit >= LEAST_CREDIT && this.#writer.hasRoomElseWait(this.#pieceBytes);
   }
 
   /** A new exchange begins; `hasEnded`: there is nothing to send beyond its request. */
@@ -111,7 +111,7 @@ export class Outflow {
   /** Sends of what is held what can be sent now. True: nothing is left. */
   sendHeld(): boolean {
     while (this.#held.length > 0) {
-      if (this.#credit === 0 || !this.#writer.takesMore(this.#held[0]!.length)) return false;
+      if (this.#credit === 0 || !this.#writer.hasRoomElseWait(this.#held[0]!.length)) return false;
       this.#data(this.#held.shift()!);
     }
     return true;
@@ -151,6 +151,6 @@ export class Outflow {
     }
     this.#credit -= allowed;
     if (allowed < bytes.length) this.#held.unshift(bytes.subarray(allowed));
-    return this.takesMore();
+    return this.hasRoomElseWait();
   }
 }

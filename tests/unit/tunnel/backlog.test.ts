@@ -22,9 +22,9 @@ test("backlog: there is room up to its bound; who waits goes on in order, as far
   });
   const [a, b, c, d] = [waiting("a", 0), waiting("b", 100), waiting("c", 1), waiting("d", 1)];
   backlog.add(99);
-  assert.equal(backlog.admits(a), true);
+  assert.equal(backlog.hasRoomElseWait(a), true);
   backlog.add(50);
-  for (const one of [a, b, a, c, d]) assert.equal(backlog.admits(one), false);
+  for (const one of [a, b, a, c, d]) assert.equal(backlog.hasRoomElseWait(one), false);
   backlog.remove(49);
   assert.deepEqual(went, []);
   backlog.forget(c);
@@ -56,7 +56,7 @@ test("backlog: who is told of room and sends only later is not followed by more 
     },
   });
   backlog.add(most);
-  for (let i = 0; i < 1_000; i++) assert.equal(backlog.admits(waiting()), false);
+  for (let i = 0; i < 1_000; i++) assert.equal(backlog.hasRoomElseWait(waiting()), false);
   // All that was in it leaves within one turn.
   for (let i = 0; i < 8; i++) backlog.remove(PIECE_BYTES);
   await turn();
@@ -73,7 +73,7 @@ test("backlog: who is told of room and has nothing to send does not keep it from
   const backlog = new Backlog(PIECE_BYTES);
   let went = 0;
   backlog.add(PIECE_BYTES);
-  for (let i = 0; i < 100; i++) backlog.admits({ roomAgain: () => went += 1 });
+  for (let i = 0; i < 100; i++) backlog.hasRoomElseWait({ roomAgain: () => went += 1 });
   backlog.remove(PIECE_BYTES);
   assert.equal(went, 1);
   for (let i = 0; i < 100; i++) await turn();
@@ -83,7 +83,7 @@ test("backlog: who is told of room and has nothing to send does not keep it from
 test("backlog: at its end nobody waits any more, nor is told of room", async () => {
   const backlog = new Backlog(PIECE_BYTES);
   let went = 0;
-  const one = () => backlog.admits({ roomAgain: () => went += 1 });
+  const one = () => backlog.hasRoomElseWait({ roomAgain: () => went += 1 });
   backlog.add(2 * PIECE_BYTES);
   for (let i = 0; i < 3; i++) assert.equal(one(), false);
   backlog.remove(2 * PIECE_BYTES);
