@@ -20,7 +20,6 @@ before(async () => {
   backend = await stagedBackend(ok);
   await stage.publish("bytes", `http://${HOST}`, backend.origin);
   await stage.publish("keeps", `http://${KEEPS}`, backend.origin, { hostHeader: "user" });
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();
@@ -278,7 +277,8 @@ test("trailers of a response survive on HTTP/1.1 and HTTP/2; those that frame or
 
 test("103 Early Hints comes before the response, on HTTP/1.1 and HTTP/2, and not to HTTP/1.0", async () => {
   const hints =
-    "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nlink: </b.js>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n";
+    "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nlink: </b.js>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n" +
+    "Content-Length: 5\r\n\r\n";
   backend.answers(answer(`${hints}${answerOk()}`));
   const wire = await plain();
   wire.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
@@ -287,12 +287,16 @@ test("103 Early Hints comes before the response, on HTTP/1.1 and HTTP/2, and not
   assert.equal(valueOf(early.headers, "link"), "</a.css>; rel=preload, </b.js>");
   assert.equal(valueOf(early.headers, "connection"), undefined);
   assert.equal(valueOf(early.headers, "x-hop"), undefined);
+  assert.equal(valueOf(early.headers, "content-length"), undefined);
   assert.equal((await wire.response()).status, 200);
   wire.close();
   const user = await session();
   const response = await request2(user, { ":path": "/", ":authority": HOST });
   assert.equal(response.status, 200);
-  assert.deepEqual(response.informational.map((head) => head[":status"]), [103]);
+  assert.deepEqual(
+    response.informational.map((head) => [head[":status"], head.link, head["content-length"]]),
+    [[103, "</a.css>; rel=preload, </b.js>", undefined]],
+  );
   user.destroy();
   const old = await plain();
   old.send(`GET / HTTP/1.0\r\nHost: ${HOST}\r\n\r\n`);
@@ -321,12 +325,15 @@ test("Expect: 100-continue is asked of the backend, end to end", async () => {
   refused.close();
 });
 
-test("HEAD, 204 and 304 have no body, whatever their Content-Length says", async () => {
+test("HEAD, 204 and 304 have no body, whatever their Content-Length says, and 204 says none", async () => {
   const cases = [
     ["HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", "1000"],
     ["HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", undefined],
     ["GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 1000\r\nETag: x\r\n\r\n", "1000"],
     ["GET", "HTTP/1.1 204 No Content\r\n\r\n", undefined],
+    ["GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", undefined],
+    ["GET", "HTTP/1.1 204 No Content\r\nX-A: 1\r\ncontent-length: 5\r\n\r\n", undefined],
+    ["HEAD", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", undefined],
   ] as const;
   const wire = await plain();
   const user = await session();
@@ -337,6 +344,7 @@ test("HEAD, 204 and 304 have no body, whatever their Content-Length says", async
     assert.equal(valueOf(headers, "content-length"), length, text);
     const over2 = await request2(user, { ":path": "/", ":authority": HOST, ":method": method });
     assert.deepEqual([over2.body, over2.end, over2.headers["content-length"]], ["", "end", length], text);
+    assert.equal(over2.headers["x-a"], valueOf(headers, "x-a"));
   }
   backend.answers(ok);
   wire.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);

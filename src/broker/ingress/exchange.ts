@@ -81,19 +81,21 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
     } catch {
       return this.#unusable();
     }
-    if (head.status === 101) this.#length.forget();
     if (!head.hasBody) this.#complete([]);
   }
 
   /**
    * The response names the length of its body, which must then be true: on a connection that serves several users,
    * such as that of a load balancer, what is too much would be taken for the next response. Throws where it cannot be.
+   * False where no length may be said (RFC 9110 section 8.6): some clients would wait for the body.
    */
-  noteLength(text: string): void {
+  noteLength(text: string): boolean {
+    if (this.#status === 204 || this.#status === 101) return false;
     this.#length.state(text);
     if (!this.#hasBody && this.#isShort()) {
       throw new Error(`Cannot send body of length ${text}: there is none`);
     }
+    return true;
   }
 
   data(bytes: Buffer): void {
@@ -263,7 +265,7 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
 
   /** True while bytes of a body of known length are missing. */
   #isShort(): boolean {
-    return this.#length.isShort && this.method !== "HEAD" && this.#status !== 204 && this.#status !== 304;
+    return this.#length.isShort && this.method !== "HEAD" && this.#status !== 304;
   }
 
   protected fail(code: string): void {

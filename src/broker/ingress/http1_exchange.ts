@@ -6,7 +6,7 @@ import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange_con
 import { IngressExchange } from "./exchange.ts";
 import { outgoingTrailers } from "./request_headers.ts";
 import { resetConnection } from "./reset_connection.ts";
-import { incomingHeaders, incomingTrailers } from "./response_headers.ts";
+import { incomingHeaders, incomingTrailers, NO_LENGTH } from "./response_headers.ts";
 
 /** An exchange with a user who speaks HTTP/1.1. */
 export class Http1Exchange extends IngressExchange implements Flushable {
@@ -63,7 +63,7 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   protected writeInformational(head: InformationalHead): void {
     if (this.#req.httpVersionMinor === 0) return; // HTTP/1.0 knows none (RFC 9110 section 15.2).
     if (head.status === 100) this.#res.writeContinue();
-    else this.#res.writeInformation(head.status, incomingHeaders(head.headers, undefined, this.translator));
+    else this.#res.writeInformation(head.status, incomingHeaders(head.headers, NO_LENGTH, this.translator));
   }
 
   protected writeHead(head: ResponseHead): void {

@@ -11,7 +11,7 @@ import {
   type HeaderTranslator,
   incomingHeaders,
   incomingHeadersOfStream,
-  incomingTrailers,
+  NO_LENGTH,
 } from "./response_headers.ts";
 import { closeAfterAnswer, destroyWhenAborted, whenBodyEnds } from "./user_stream.ts";
 
@@ -94,7 +94,7 @@ export class Http2Exchange extends IngressExchange {
 
   #sendTrailers(): void {
     try {
-      this.#stream.sendTrailers(objectOf(incomingTrailers(this.#trailers)));
+      this.#stream.sendTrailers(objectOf(this.#trailers));
     } catch {
       this.breakOff(); // Nobody else catches here: the broker must survive whatever a backend sends.
     }
@@ -119,9 +119,9 @@ export class Http2Exchange extends IngressExchange {
   }
 }
 
-/** A header list for those calls of `node:http2` that take an object: names in lower case, several values gathered. */
+/** Heads of 1xx and trailers for those calls of `node:http2` that take an object: names in lower case, several values gathered. */
 export function objectOf(list: HeaderList, translator?: HeaderTranslator): Record<string, string | string[]> {
-  const kept = incomingHeaders([...list], undefined, translator);
+  const kept = incomingHeaders([...list], NO_LENGTH, translator);
   const result: Record<string, string | string[]> = {};
   for (let i = 0; i < kept.length; i += 2) {
     const name = kept[i]!.toLowerCase();

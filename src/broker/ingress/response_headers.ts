@@ -3,8 +3,12 @@ import { responseRules, withoutNominated } from "./header_rules.ts";
 
 /** Who is told of each Content-Length of a response. */
 export interface LengthSink {
-  noteLength(value: string): void;
+  /** False: this response may say none. */
+  noteLength(value: string): boolean;
 }
+
+/** Of heads that may say no length: those of 1xx responses (RFC 9110 section 8.6), and trailers. */
+export const NO_LENGTH: LengthSink = { noteLength: () => false };
 
 /** Who translates the values of headers that speak of the backend's own URLs. */
 export interface HeaderTranslator {
@@ -21,9 +25,11 @@ export function incomingHeaders(
   let connection = "";
   for (let i = 0; i < raw.length; i += 2) {
     const rule = responseRules.of(raw[i]!);
-    if (rule === "keep" || rule === "length" || rule === "translate") {
-      if (rule === "length") lengths?.noteLength(raw[i + 1]!);
-      else if (rule === "translate" && translator !== undefined) {
+    if (
+      rule === "keep" || rule === "translate" ||
+      (rule === "length" && (lengths === undefined || lengths.noteLength(raw[i + 1]!)))
+    ) {
+      if (rule === "translate" && translator !== undefined) {
         raw[i + 1] = translator.translate(raw[i]!, raw[i + 1]!);
       }
       if (dropped > 0) {
@@ -45,12 +51,7 @@ export function incomingHeaders(
 
 /** Trailers of a response for a user: without what would speak of a connection or of framing (RFC 9110 section 6.5.1). */
 export function incomingTrailers(raw: HeaderList): HeaderList {
-  const kept = incomingHeaders(raw);
-  const trailers: HeaderList = [];
-  for (let i = 0; i < kept.length; i += 2) {
-    if (responseRules.of(kept[i]!) !== "length") trailers.push(kept[i]!, kept[i + 1]!);
-  }
-  return trailers;
+  return incomingHeaders(raw, NO_LENGTH);
 }
 
 /** A header list for an HTTP/2 user: names in lower case, `:status` first. Throws where HTTP/2 cannot say a header. */

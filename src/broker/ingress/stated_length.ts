@@ -15,11 +15,6 @@ export class StatedLength {
     this.#stated = Number(text);
   }
 
-  /** What follows is a connection, which has no length. */
-  forget(): void {
-    this.#stated = Number.POSITIVE_INFINITY;
-  }
-
   /** More has come. False: more than was stated. */
   add(bytes: number): boolean {
     this.#seen += bytes;

@@ -6,7 +6,7 @@ import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange_con
 import { IngressExchange } from "./exchange.ts";
 import type { IdleSetting, IdleWatch } from "./idle_sweep.ts";
 import { resetConnection } from "./reset_connection.ts";
-import { checkHeader, incomingHeaders } from "./response_headers.ts";
+import { checkHeader, incomingHeaders, NO_LENGTH } from "./response_headers.ts";
 import { SERVICE_RESTART, WebsocketBoundary } from "./websocket_boundary.ts";
 import { isAgreedSwitch, valuesOf } from "./websocket_handshake.ts";
 
@@ -128,7 +128,7 @@ export class UpgradeExchange extends IngressExchange {
   }
 
   protected writeInformational(head: InformationalHead): void {
-    this.#user.writeHead(head.status, "", incomingHeaders(head.headers));
+    this.#user.writeHead(head.status, "", incomingHeaders(head.headers, NO_LENGTH));
   }
 
   protected writeHead(head: ResponseHead): void {

@@ -11,9 +11,9 @@ import { closeAfterAnswer, destroyWhenAborted, whenBodyEnds } from "./user_strea
 import { SERVICE_RESTART, WebsocketBoundary } from "./websocket_boundary.ts";
 import { isAgreedSwitch, websocketKey } from "./websocket_handshake.ts";
 
-/** Key and answer are between the hop that made them and the backend (RFC 8441 section 5); a connection has no length. */
+/** Key and answer are between the hop that made them and the backend (RFC 8441 section 5). */
 const NOT_OF_USERS: ReadonlySet<string> = new Set(["sec-websocket-key"]);
-const NOT_FOR_USERS: ReadonlySet<string> = new Set(["sec-websocket-accept", "content-length"]);
+const NOT_FOR_USERS: ReadonlySet<string> = new Set(["sec-websocket-accept"]);
 
 /**
  * A WebSocket of a user who speaks HTTP/2 (RFC 8441), with a backend that speaks HTTP/1.1: the key is ours, and so is
