@@ -233,6 +233,8 @@ test("broker CLI: settings and log switches; the audit table says who", async ()
 
 test("broker CLI: wrong usage ends with 2, a failure with 1, and says its code", async () => {
   await refused(2, "usage_invalid", "token", "create", "--ttl", "soon");
+  // The connector has a group, and keeps it.
+  await refused(2, "usage_invalid", "token", "create", "--group", "Default", "--connector", "x");
   await refused(2, "usage_invalid", "app", "create", "--name", "x");
   await refused(2, "usage_invalid", "app", "set", "x");
   await refused(2, "usage_invalid", "log", "session", "maybe");

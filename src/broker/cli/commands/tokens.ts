@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { EnrolmentTokenAnswer, NewEnrolmentTokenAnswer } from "../../admin/schemas/token.ts";
 import { addClientCommand, collect, durationSeconds, wholeNumber } from "../command.ts";
 import type { CliContext } from "../context.ts";
+import { UsageError } from "../errors.ts";
 import { table, when } from "../table.ts";
 import { findConnector } from "./connectors.ts";
 import { findGroup } from "./groups.ts";
@@ -25,6 +26,13 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     about: "create an enrolment token; it is shown once",
     example: "sallyport-broker token create --group Berlin --uses 2 --ttl 24h > token.txt",
   }, async (client, { group, uses, ttl, description, machineName, network, connector }) => {
+    if (group !== undefined && connector !== undefined) {
+      throw new UsageError(
+        "usage_invalid",
+        "Cannot use --group with --connector: the connector keeps its group; leave --group out, " +
+          "and change the group with: connector move",
+      );
+    }
     const bound = connector === undefined ? undefined : await findConnector(client, connector);
     const made = await client.post<NewEnrolmentTokenAnswer>("enrolment-tokens", {
       groupId: group === undefined ? undefined : (await findGroup(client, group)).id,
@@ -46,7 +54,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     ].join("\n");
     return { json: made, text: made.token, around: { before, after } };
   })
-    .option("--group <group>", "group that the connector joins (default: Default)")
+    .option("--group <group>", "group that a new connector joins (default: Default); not with --connector")
     .option("--uses <number>", "how many connectors may use it (default: 1)", wholeNumber("--uses"))
     .option("--ttl <duration>", "how long it can be used, e.g. 30m, 24h, 7d (default: 24h)", durationSeconds)
     .option("--machine-name <name>", "the only machine that may use it, by the name it registers with")
