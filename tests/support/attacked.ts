@@ -37,7 +37,6 @@ export class Attacked implements AsyncDisposable {
     });
     const attacked = new Attacked(stage, backend);
     await stage.publish("abuse", [`http://${HOST}`, `https://${HOST}`], backend.origin);
-    await stage.routed();
     attacked.#memoryBefore = await stage.metric("process_resident_memory_bytes");
     return attacked;
   }

@@ -10,7 +10,6 @@ import {
 } from "../../src/demo/processes.ts";
 import { connectorRuntime } from "./connector_runtime.ts";
 import { publicCertificate } from "./public_certificate.ts";
-import { Wire } from "./wire.ts";
 
 /** Broker and connector as processes of their own, for the tests of one file. */
 export interface IngressStage extends AsyncDisposable {
@@ -25,10 +24,8 @@ export interface IngressStage extends AsyncDisposable {
   /** Log lines of both processes, as they came. */
   readonly brokerLog: string[];
   readonly connectorLog: string[];
-  /** Publishes an app at each URL of `external` and gives its id. */
+  /** Publishes an app at each URL of `external` and gives its id; the broker serves it from then on. */
   publish(name: string, external: string | string[], internal: string, settings?: object): Promise<string>;
-  /** Resolves when the broker serves all that was published before. */
-  routed(): Promise<void>;
   /** Value of a metric of the broker, by its name and labels as they stand in `/metrics`; 0 when it is not there. */
   metric(series: string): Promise<number>;
   /** Resolves when every exchange has come to its end on both sides; rejects when a lane was lost for it, or after 5 s. */
@@ -57,7 +54,6 @@ export async function ingressStage(options: StageOptions = {}): Promise<IngressS
   await writeFile(files.certFile, cert);
   await writeFile(files.keyFile, key, { mode: 0o600 });
 
-  let sentinels = 0;
   const brokerLog: string[] = [];
   const connectorLog: string[] = [];
   const broker = await startBroker({
@@ -97,18 +93,6 @@ export async function ingressStage(options: StageOptions = {}): Promise<IngressS
       const app = { name, groupId: "default", externalUrls, internalUrl: internal, ...settings };
       const { id } = await broker.admin.request("POST", "apps", app) as { id: string };
       return id;
-    },
-    async routed() {
-      const host = `routed-${sentinels++}.example.test`;
-      // Nothing listens there: that it is asked at all is the sign.
-      await stage.publish(host, `http://${host}`, "http://127.0.0.1:1");
-      for (;;) {
-        const wire = await Wire.plain(broker.listeners.plain.port, broker.listeners.plain.address);
-        wire.send(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
-        const { status } = await wire.response();
-        wire.close();
-        if (status !== 404) return;
-      }
     },
     async metric(series) {
       const text = await (await fetch(`${broker.adminUrl}/metrics`)).text();

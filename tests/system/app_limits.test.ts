@@ -59,7 +59,6 @@ before(async () => {
   await publish("plain", backend.origin, {});
   await publish("heads", heads.origin, {});
   await publish("compressed", heads.origin, { compression: true });
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();
@@ -261,7 +260,6 @@ test("requests at a time: no turn comes for ever: 503 after the time for a respo
   const apps = await stage.broker.admin.request("GET", "apps") as { items: { id: string; name: string }[] };
   const { id } = apps.items.find(({ name }) => name === "impatient")!;
   await stage.broker.admin.request("PATCH", `apps/${id}`, change);
-  await stage.routed();
   first.send("GET / HTTP/1.1\r\nHost: impatient.example.test\r\n\r\n");
   assert.equal((await first.head()).status, 200);
   assert.equal((await get(second, "impatient")).status, 503);
@@ -288,7 +286,6 @@ test("maintenance, HTTP/2: the same", NODE_ONLY, async () => {
 
 test("a change of an app leaves what is under way alone and holds for the next request", async () => {
   const id = await stage.publish("moves", "http://moves.example.test", heads.origin);
-  await stage.routed();
   let going: Socket | null = null;
   heads.answer = (socket) => {
     going = socket;
@@ -300,14 +297,11 @@ test("a change of an app leaves what is under way alone and holds for the next r
   assert.equal(await wire.bytes(3), "old");
   const patch = (body: object) => stage.broker.admin.request("PATCH", `apps/${id}`, body);
   await patch({ internalUrl: backend.origin, timeouts: { totalMs: 60_000 }, maxConcurrent: 1 });
-  await stage.routed();
   using other = await plain();
   assert.equal((await get(other, "moves")).body, "ok");
   await patch({ maintenance: { message: "" } });
-  await stage.routed();
   assert.equal((await get(other, "moves")).status, 503);
   await patch({ maintenance: null });
-  await stage.routed();
   assert.equal((await get(other, "moves")).body, "ok");
   going!.write("new");
   assert.equal(await wire.bytes(3), "new");

@@ -124,7 +124,6 @@ test("through broker and connector: own CA, name, least version and client certi
     stage.publish(name, `http://${name}.example.test`, `https://127.0.0.1:${port}`, { backendTls: tls });
   await publish("good", { ...backendTls, clientCertificate: "wiki" });
   await publish("none", { ...backendTls, clientCertificate: "other" });
-  await stage.routed();
   const wire = await Wire.plain(stage.plainPort);
   const get = async (name: string) => {
     wire.send(`GET / HTTP/1.1\r\nHost: ${name}.example.test\r\n\r\n`);

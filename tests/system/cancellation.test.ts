@@ -34,7 +34,6 @@ before(async () => {
     maxConcurrent: 1,
     timeouts: { responseHeadMs: 20_000 },
   });
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

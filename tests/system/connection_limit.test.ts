@@ -27,7 +27,6 @@ before(async () => {
     void socket.write(answerOk(head.split(" ")[1]!), "latin1")
   );
   await stage.publish("many", [`http://${HOST}`, `https://${HOST}`], backend.origin);
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

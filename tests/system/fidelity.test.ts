@@ -22,7 +22,6 @@ before(async () => {
   stage = await ingressStage();
   backend = await stagedBackend(ok);
   await stage.publish("fidelity", `http://${HOST}`, backend.origin);
-  await stage.routed();
   user = await session();
 });
 after(async () => {

@@ -21,7 +21,6 @@ test("nginx: single and several ranges, 416, If-Range, HEAD and 304 on HTTP/1.1 
   const port = await startNginx(t);
   await using stage = await ingressStage();
   await stage.publish("ranges", `http://${HOST}`, `http://127.0.0.1:${port}`);
-  await stage.routed();
   using users = new DisposableStack();
   const wire = await Wire.plain(stage.plainPort);
   users.defer(() => wire.close());

@@ -124,7 +124,6 @@ before(async () => {
   toCut = keep(await tcpRelay());
   toCut.target = clear.port;
   await stage.publish("cut", `https://${CUT}`, `http://${toCut.address}`, h2c);
-  await stage.routed();
   for (const host of [CLEAR, SECURE, AGED, CUT]) {
     clients.set(host, keep(GrpcClient.ofIngress(host, stage.tlsPort, stage.ca)));
   }

@@ -22,7 +22,6 @@ before(async () => {
   stage = await ingressStage();
   backend = await stagedBackend(() => {});
   await stage.publish("hostile", [`http://${HOST}`, `https://${HOST}`], backend.origin);
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

@@ -28,7 +28,6 @@ before(async () => {
   const settings = { backendProtocol: "h2c" };
   await stage.publish("burst", `https://${HOST}`, backend.origin, settings);
   await stage.publish("queued", `https://${QUEUED}`, backend.origin, { ...settings, maxConcurrent: 1 });
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

@@ -33,7 +33,6 @@ before(async () => {
     hostHeader: "user",
   });
   await stage.publish("address", ["http://[::1]", "https://127.0.0.1"], at("/address"));
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();
@@ -167,13 +166,11 @@ test("PROXY protocol v1 and v2 from a listed proxy say who the user is", async (
     Buffer.from([203, 0, 113, 8, 192, 0, 2, 1, 4, 210, 1, 187]),
   ]);
   for (const [header, address] of [[v1, "203.0.113.7"], [v2, "203.0.113.8"]] as const) {
-    for (let status = 404; status === 404;) {
-      const wire = await Wire.plain(behind.plainPort);
-      wire.send(header);
-      wire.send("GET / HTTP/1.1\r\nHost: one.example.test\r\nConnection: close\r\n\r\n");
-      ({ status } = await wire.response());
-      wire.close();
-    }
+    const wire = await Wire.plain(behind.plainPort);
+    wire.send(header);
+    wire.send("GET / HTTP/1.1\r\nHost: one.example.test\r\nConnection: close\r\n\r\n");
+    assert.equal((await wire.response()).status, 200);
+    wire.close();
     assert.equal(valueOf(readHead(backend.last.head).headers, "x-forwarded-for"), address);
   }
   const bare = await Wire.plain(behind.plainPort);

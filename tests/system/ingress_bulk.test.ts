@@ -65,7 +65,6 @@ test("2 GiB up and 2 GiB down at once: every byte arrives, each process grows un
     `http://${HOST}`,
     `http://127.0.0.1:${(backend.address() as AddressInfo).port}`,
   );
-  await stage.routed();
 
   const options = { host: "127.0.0.1", port: stage.plainPort, agent: false };
   const download = async (bytes: number): Promise<number> => {

@@ -29,7 +29,6 @@ before(async () => {
   await stage.publish("ends", `http://${HOST}`, backend.origin);
   heads = await headBackend();
   await stage.publish("heads", `http://${HEADS}`, heads.origin);
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

@@ -60,7 +60,6 @@ before(async () => {
     internalUrl: backend.origin,
   };
   await stage.broker.admin.request("POST", "apps", away);
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

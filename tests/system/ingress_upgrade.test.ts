@@ -24,7 +24,6 @@ before(async () => {
   backend = await headBackend();
   await stage.publish("upgrade", [`http://${HOST}`, "http://127.0.0.1"], backend.origin);
   await stage.publish("refused", `http://${REFUSED}`, "http://127.0.0.1:1");
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

@@ -23,7 +23,6 @@ before(async () => {
     wake();
   });
   await stage.publish("ahead", `http://${HOST}`, backend.origin);
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

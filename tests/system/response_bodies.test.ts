@@ -25,7 +25,6 @@ before(async () => {
   await stage.publish("links", `https://${HOST}/links`, internal, { translateLinks: true });
   await stage.publish("small", `https://${HOST}/small`, internal, { compression: true });
   await stage.publish("both", `https://${HOST}/both`, internal, { compression: true, translateLinks: true });
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

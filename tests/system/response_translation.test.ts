@@ -43,7 +43,6 @@ before(async () => {
   await stage.publish("loop", "http://loop.example.test", `http://127.0.0.1:${stage.plainPort}`, {
     hostHeader: "user",
   });
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

@@ -47,7 +47,6 @@ test("the session log is off at first; switched on it has one line an exchange o
   const origin = `http://127.0.0.1:${(backend.address() as AddressInfo).port}`;
   await stage.publish("Logged", `http://${HOST}/app`, `${origin}/`);
   await stage.publish("Refused", "http://refused.example.test", "http://127.0.0.1:1");
-  await stage.routed();
   const ask = async (target: string, body: string, host = HOST): Promise<number> => {
     const wire = await Wire.plain(stage.plainPort);
     wire.send(

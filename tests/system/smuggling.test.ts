@@ -24,7 +24,6 @@ before(async () => {
   backend = await stagedBackend(echo);
   await stage.publish("smuggle", [`http://${HOST}`, `https://${HOST}`], backend.origin);
   await stage.publish("other", [`http://${OTHER}`, `https://${OTHER}`], backend.origin);
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

@@ -61,6 +61,7 @@ for (const who of ["broker", "connector"] as const) {
     const { origin } = await stage.backend((_req, res) => void res.write("begun"));
     await stage.publish("/", origin);
     const response = await fetch(stage.url());
+    assert.equal(response.status, 200);
     const { child } = stage[who];
     child.signal("SIGTERM");
     const said = who === "broker" ? "stopping: waiting" : "connector is about to stop";
@@ -79,7 +80,6 @@ test("a connection of another protocol than WebSocket ends when the grace of a s
   await using backend = await headBackend();
   await using stage = await ingressStage({ broker: ["--drain-ms", "300"] });
   await stage.publish("upgrade", ["http://upgrade.example.test", "http://127.0.0.1"], backend.origin);
-  await stage.routed();
   backend.answer = (socket) =>
     socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo/1\r\nConnection: Upgrade\r\n\r\n");
   const wire = await Wire.plain(stage.plainPort);

@@ -32,7 +32,6 @@ before(async () => {
   );
   heads = await headBackend();
   await stage.publish("heads", `http://${HEADS}`, heads.origin);
-  await stage.routed();
   user = await http2User({ port: stage.tlsPort, servername: HOST, ca: stage.ca });
 });
 after(async () => {

@@ -51,7 +51,6 @@ before(async () => {
   await stage.publish("http2", [`http://${HTTP2}`, `https://${HTTP2}`], http2.origin, {
     backendProtocol: "h2c",
   });
-  await stage.routed();
 });
 
 after(async () => {

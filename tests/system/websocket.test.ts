@@ -39,7 +39,6 @@ before(async () => {
     timeouts: { upgradedIdleMs: IDLE_MS },
   });
   await stage.publish("fake", `http://${FAKE}`, fake.origin);
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

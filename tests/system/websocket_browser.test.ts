@@ -18,7 +18,6 @@ test("browser: a page that came over HTTP/2 opens its WebSocket over HTTP/2, too
     echo(socket);
   };
   await stage.publish("ws", `https://${HOST}`, backend.origin);
-  await stage.routed();
   const page = await openBrowserPage(t, chromium, [
     "--ignore-certificate-errors",
     `--host-resolver-rules=MAP ${HOST} 127.0.0.1`,

@@ -39,7 +39,6 @@ before(async () => {
   await stage.publish("ws", `https://${HOST}`, backend.origin);
   await stage.publish("quiet", `https://${QUIET}`, backend.origin, { timeouts: { upgradedIdleMs: IDLE_MS } });
   await stage.publish("raw", `https://${RAW}`, raw.origin);
-  await stage.routed();
   session = await http2User({ port: stage.tlsPort, servername: HOST, ca: stage.ca });
   session.setLocalWindowSize(4 * MEBIBYTE);
   while (session.remoteSettings.enableConnectProtocol !== true) await once(session, "remoteSettings");

@@ -27,7 +27,6 @@ before(async () => {
   stage = await ingressStage();
   backend = await websocketBackend();
   await stage.publish("ws", ["http://127.0.0.1", `https://${HOST}`], backend.origin);
-  await stage.routed();
 });
 after(async () => {
   await stage?.[Symbol.asyncDispose]();

@@ -28,7 +28,6 @@ for (const who of ["broker", "connector"] as const) {
     backend.serve = echo;
     await using stage = await ingressStage();
     await stage.publish("ws", [`http://${HOST}`, "http://127.0.0.1"], backend.origin);
-    await stage.routed();
     const sockets: WebSocket[] = [];
     for (let i = 0; i < 5; i++) sockets.push(await openWebsocket(`ws://127.0.0.1:${stage.plainPort}/`));
     const session = await http2User({ port: stage.tlsPort, servername: HOST, ca: stage.ca });
@@ -56,7 +55,6 @@ test("a WebSocket that is within a frame gets the close frame after it", async (
   await using backend = await websocketBackend();
   await using stage = await ingressStage();
   await stage.publish("ws", [`http://${HOST}`, "http://127.0.0.1"], backend.origin);
-  await stage.routed();
   const accepted = new Promise<WebSocket>((resolve) => backend.serve = resolve);
   const client = await openWebsocket(`ws://127.0.0.1:${stage.plainPort}/`);
   const server = await accepted;
