@@ -50,7 +50,7 @@ export const BACKEND_FAULTS: readonly Fault[] = [
       await stage.connectors[0]!.process.stop();
       stage.downFromMs = load.nowMs;
       await stage.startAgain(0);
-      await until("the connector is back", () => isBack(stage, 0));
+      await until(stage, "the connector is back", () => isBack(stage, 0));
       stage.downUntilMs = load.nowMs;
       await delay(extent === "full" ? 20_000 : 6_000);
     },

@@ -52,7 +52,7 @@ function crowd(extent: keyof typeof MEMBERS): Fault {
     async inject(stage, _extent, load) {
       await killBroker(stage, load);
       const begun = performance.now();
-      await until("all are back", async () => await tunnelsConnected(stage) === members, 3);
+      await until(stage, "all are back", async () => await tunnelsConnected(stage) === members, 3);
       backMs = performance.now() - begun;
       await delay(2_000);
     },

@@ -32,27 +32,32 @@ export interface Fault {
   note?(): string;
 }
 
-/** How long is waited for what a fault has to bring about: so many times, milliseconds. Shorter where it is to fail. */
-export const PATIENCE = { ms: 20_000 };
+/** A fault was not brought about, or has not shown: what it cost says nothing. */
+export class FaultNotInjected extends Error {
+  readonly code = "fault_not_injected";
+}
 
-/** Waits until something holds; throws when it does not in time, for then the fault was not brought about. */
+/** Waits until something holds, so many times the stage's patience; throws `FaultNotInjected` when it does not in time. */
 export async function until(
+  { patienceMs }: FaultStage,
   what: string,
   condition: () => Promise<boolean> | boolean,
   times = 1,
 ): Promise<void> {
-  const withinMs = PATIENCE.ms * times;
+  const withinMs = patienceMs * times;
   const end = performance.now() + withinMs;
   while (!await condition()) {
-    if (performance.now() > end) throw new Error(`Cannot inject fault: waited ${withinMs} ms until ${what}`);
+    if (performance.now() > end) {
+      throw new FaultNotInjected(`Cannot inject fault: waited ${withinMs} ms until ${what}`);
+    }
     await delay(20);
   }
 }
 
-/** Kills a program; throws when it does not die of that. */
-export async function kill(child: Child): Promise<void> {
+/** Kills a program; throws `FaultNotInjected` when it does not die of that. */
+export async function kill(stage: FaultStage, child: Child): Promise<void> {
   child.signal("SIGKILL");
-  await until("it is dead", () => child.exit !== null);
+  await until(stage, "it is dead", () => child.exit !== null);
 }
 
 /** True once the broker lists a tunnel of the connector. */
@@ -88,7 +93,7 @@ export function detectedWithin(ms: number, { sightings }: FaultStage): string[] 
   return detectMs <= ms ? [] : [`noticed after ${Math.round(detectMs)} ms, bar ${ms} ms`];
 }
 
-/** Throws unless the condition holds: what the fault was to show has not happened. */
+/** Throws `FaultNotInjected` unless the condition holds: what the fault was to show has not happened. */
 export function mustHold(what: string, condition: boolean): void {
-  if (!condition) throw new Error(`Fault has not shown: ${what}`);
+  if (!condition) throw new FaultNotInjected(`Fault has not shown: ${what}`);
 }

@@ -73,6 +73,8 @@ export class FaultStage implements AsyncDisposable {
   downUntilMs = 0;
   /** From the end of each fault until all was well, milliseconds. */
   readonly recoveries: number[] = [];
+  /** How long is waited for what a fault has to bring about, milliseconds. */
+  patienceMs = 20_000;
   /** Requests that the backend has seen, by method. */
   readonly seen: Record<string, number> = {};
 

@@ -36,9 +36,9 @@ function ended(name: string, what: string, end: (relay: FaultyRelay) => void): F
         const { touched, accepted } = relay;
         stage.sightings.mark();
         end(relay);
-        await until("something was done to it", () => relay.touched > touched);
-        await until("the connector dials again", () => relay.accepted > accepted);
-        await until("the tunnel is there", () => stage.sightings.recoverMs !== null);
+        await until(stage, "something was done to it", () => relay.touched > touched);
+        await until(stage, "the connector dials again", () => relay.accepted > accepted);
+        await until(stage, "the tunnel is there", () => stage.sightings.recoverMs !== null);
         stage.recoveries.push(stage.sightings.recoverMs!);
       }
     },
@@ -78,12 +78,12 @@ function oneWay(way: "up" | "down", what: string): Fault {
     async inject(stage, extent) {
       const { relay } = stage.connectors[0]!;
       relay[way].hole = true;
-      await until("the broker has noticed", () => stage.sightings.detectMs !== null);
+      await until(stage, "the broker has noticed", () => stage.sightings.detectMs !== null);
       await delay(extent === "full" ? 20_000 : 1_000);
       mustHold("bytes have vanished", relay.touched > 0);
       relay.heal();
       const healed = performance.now();
-      await until("the connector is back", () => backAndWell(stage), 3);
+      await until(stage, "the connector is back", () => backAndWell(stage), 3);
       stage.recoveries.push(performance.now() - healed);
     },
     judge: (summary, _shots, stage) => [

@@ -7,7 +7,7 @@ export async function killBroker(stage: FaultStage, load: OpenLoop): Promise<voi
   const { child } = stage.broker;
   stage.downFromMs = load.nowMs;
   stage.sightings.mark();
-  await kill(child);
+  await kill(stage, child);
   await stage.startBrokerAgain();
   stage.downUntilMs = load.nowMs;
 }

@@ -35,7 +35,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
         const index = i % 2;
         await stage.connectors[index]!.process.stop();
         await stage.startAgain(index);
-        await until("the connector is back", () => isBack(stage, index));
+        await until(stage, "the connector is back", () => isBack(stage, index));
       }
     },
     judge: noFailures,
@@ -60,9 +60,9 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     async inject(stage, extent) {
       for (let i = 0; i < (extent === "full" ? 20 : 2); i++) {
         const index = i % 2;
-        await kill(stage.connectors[index]!.process.child);
+        await kill(stage, stage.connectors[index]!.process.child);
         await stage.startAgain(index);
-        await until("the connector is back", () => isBack(stage, index));
+        await until(stage, "the connector is back", () => isBack(stage, index));
       }
     },
     judge: noFailedGets,
@@ -74,9 +74,9 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     stage: { connectors: 1 },
     async inject(stage, extent) {
       for (let i = 0; i < (extent === "full" ? 5 : 1); i++) {
-        await kill(stage.connectors[0]!.process.child);
+        await kill(stage, stage.connectors[0]!.process.child);
         await stage.startAgain(0);
-        await until("the connector is back", () => isBack(stage, 0));
+        await until(stage, "the connector is back", () => isBack(stage, 0));
         // One request may be sent four times: what waited is served before the next blow.
         await delay(CAUGHT_UP_MS);
       }
@@ -94,8 +94,8 @@ export const PROCESS_FAULTS: readonly Fault[] = [
       const before = relay.accepted;
       relay.silence();
       const since = performance.now();
-      await until("the connector dials again", () => relay.accepted > before, 2);
-      await until("the connector is back", () => stage.sightings.recoverMs !== null);
+      await until(stage, "the connector dials again", () => relay.accepted > before, 2);
+      await until(stage, "the connector is back", () => stage.sightings.recoverMs !== null);
       stage.recoveries.push(performance.now() - since);
       await delay(extent === "full" ? 5_000 : SETTLE_MS);
     },
@@ -113,7 +113,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
       mustHold("the broker has noticed", stage.sightings.detectMs !== null);
       child.signal("SIGCONT");
       const since = performance.now();
-      await until("the connector is back", async () => {
+      await until(stage, "the connector is back", async () => {
         return stage.sightings.recoverMs !== null && await isBack(stage, 0);
       }, 2);
       stage.recoveries.push(performance.now() - since);
@@ -151,7 +151,11 @@ export const PROCESS_FAULTS: readonly Fault[] = [
         const told = closing(await openWebsocket(stage.url.replace("http:", "ws:")));
         await stage.replaceBroker();
         mustHold("a WebSocket got its close frame", (await told).code === RESTART_CODE);
-        await until("the connectors are back", async () => await isBack(stage, 0) && await isBack(stage, 1));
+        await until(
+          stage,
+          "the connectors are back",
+          async () => await isBack(stage, 0) && await isBack(stage, 1),
+        );
       }
     },
     judge: noFailures,
@@ -163,7 +167,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     stage: TWO,
     async inject(stage, _extent, load) {
       await killBroker(stage, load);
-      await until("a connector is back", async () => await isBack(stage, 0) || await isBack(stage, 1));
+      await until(stage, "a connector is back", async () => await isBack(stage, 0) || await isBack(stage, 1));
       await delay(2_000);
     },
     judge: (_summary, shots, stage) => noneFailedBesideOutage(shots, stage),

@@ -63,7 +63,7 @@ export const RESOURCE_FAULTS: readonly Fault[] = [
       await lift();
       mustHold("it ran out", child.lastLog.some((line) => line.includes("connector_exhausted")));
       mustHold("it lives on", child.exit === null);
-      await until("the connector is back", () => isBack(stage, 0));
+      await until(stage, "the connector is back", () => isBack(stage, 0));
     },
     judge: noFailedGets,
   },
@@ -80,7 +80,7 @@ export const RESOURCE_FAULTS: readonly Fault[] = [
       for (let i = 0; i < 50; i++) {
         sockets.push(connect({ host: "127.0.0.1", port: listeners.plain.port }).on("error", () => {}));
       }
-      await until("no descriptor is left", async () => await descriptorsOf(child.pid) >= most);
+      await until(stage, "no descriptor is left", async () => await descriptorsOf(child.pid) >= most);
       await delay(extent === "full" ? 10_000 : 2_000);
       for (const socket of sockets) socket.destroy();
       await lift();
@@ -102,9 +102,9 @@ export const RESOURCE_FAULTS: readonly Fault[] = [
     async inject(stage, extent) {
       const free = await fill(stage.connectors[0]!.process.stateDir);
       await delay(extent === "full" ? 10_000 : 500);
-      await kill(stage.connectors[0]!.process.child);
+      await kill(stage, stage.connectors[0]!.process.child);
       await stage.startAgain(0);
-      await until("the connector is back", () => isBack(stage, 0));
+      await until(stage, "the connector is back", () => isBack(stage, 0));
       await free();
     },
     judge: noFailedGets,

@@ -31,7 +31,7 @@ async function churn(stage: FaultStage, round: number): Promise<void> {
   });
   await stage.connectors[1]!.process.stop();
   await stage.startAgain(1);
-  await until("the connector is back", () => isBack(stage, 1));
+  await until(stage, "the connector is back", () => isBack(stage, 1));
   await admin.request("DELETE", `apps/${id}`);
   await admin.request("DELETE", `groups/${group.id}`);
 }

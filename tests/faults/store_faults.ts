@@ -13,9 +13,9 @@ async function without(stage: FaultStage, forMs: number, restore: () => Promise<
   const before = await admin.request("GET", "groups") as { items: { name: string }[] };
   const end = performance.now() + forMs;
   mustHold("a write gets 503", await writeStatus(stage) === 503);
-  await kill(stage.connectors[0]!.process.child);
+  await kill(stage, stage.connectors[0]!.process.child);
   await stage.startAgain(0);
-  await until("the connector is back", () => isBack(stage, 0));
+  await until(stage, "the connector is back", () => isBack(stage, 0));
   const ready = await (await fetch(new URL("/readyz", stage.broker.adminUrl))).json() as {
     warnings: string[];
   };
@@ -26,7 +26,7 @@ async function without(stage: FaultStage, forMs: number, restore: () => Promise<
   mustHold("a write still gets 503", await writeStatus(stage) === 503);
   await restore();
   const restored = performance.now();
-  await until("writes are taken again", async () => await writeStatus(stage) === 201);
+  await until(stage, "writes are taken again", async () => await writeStatus(stage) === 201);
   writesAgainMs = performance.now() - restored;
   const after = await admin.request("GET", "groups") as { items: { name: string }[] };
   for (const { name } of before.items) {
@@ -82,7 +82,7 @@ export const STORE_FAULTS: readonly Fault[] = [
       mustHold("writes are taken", await writeStatus(stage) === 201);
       const free = await fill(stage.dataDir);
       // The write-ahead log may have room of its own for a while.
-      await until("a write fails", async () => await writeStatus(stage) === 503);
+      await until(stage, "a write fails", async () => await writeStatus(stage) === 503);
       await without(stage, extent === "full" ? 60_000 : 3_000, free);
     },
     judge: noFailures,
