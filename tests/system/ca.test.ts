@@ -275,13 +275,26 @@ test("an authority elsewhere: init makes no other one; where it cannot sign just
   ca.onServerContext(({ name }) => told.push(name));
 
   const dataDir = join(folder, "data");
-  const made = await brokerCli(["init", "--data-dir", dataDir, "--json"], {
+  const env = {
     SALLYPORT_CA_SIGN_COMMAND: command.join(","),
     SALLYPORT_CA_CERTIFICATES_FILE: certificates,
     SALLYPORT_CA_SIGN_TIMEOUT_MS: "30000",
-  });
+  };
+  const made = await brokerCli(["init", "--data-dir", dataDir, "--json"], env);
   assert.equal(made.json?.caFingerprint, ca.caFingerprint, made.stderr);
   assert.ok(!(await readdir(dataDir)).includes("ca"), "no key of ours");
+  const shown = await brokerCli(["ca", "show", "--data-dir", dataDir, "--json"], env);
+  assert.equal(shown.code, 0, shown.stderr);
+  const states = shown.json.roots.map((
+    { fingerprint, state }: Record<string, string>,
+  ) => [fingerprint, state]);
+  assert.deepEqual(states, [
+    [certificateFingerprint(before.certificate), "in use"],
+    [certificateFingerprint(after.certificate), "trusted"],
+  ]);
+  assert.deepEqual([shown.json.rootKey, shown.json.encrypted], ["elsewhere", null]);
+  const changed = await brokerCli(["ca", "roll-over", "--data-dir", dataDir, "--json"], env);
+  assert.deepEqual([changed.code, changed.json.error.code], [2, "usage_invalid"]);
 
   await rm(key); // The signing program fails without it.
   const issuing = await issuedBy(after, "after");

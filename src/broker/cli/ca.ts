@@ -9,6 +9,7 @@ import type { Secret } from "../../platform/secret.ts";
 import { readCaKey } from "../ca/ca_key.ts";
 import { CaFolder, ISSUING, NEXT, NEXT_ROOT_KEY, ROOT_KEY } from "../ca/ca_folder.ts";
 import { CaError } from "../ca/errors.ts";
+import { ExternalAuthorities, type ExternalAuthoritiesOptions } from "../ca/external_authorities.ts";
 import {
   beginRollOver,
   changing,
@@ -39,10 +40,17 @@ export interface CaFiles {
 
 /** What `ca show` prints. */
 export interface ShownCa {
-  roots: { fingerprint: string; state: "in use" | "next" | "former"; notAfter: string }[];
-  issuing: { fingerprint: string; notAfter: string };
-  rootKey: "in the data folder" | "offline";
-  encrypted: boolean;
+  /** `trusted`: beside the one in use of an authority elsewhere, which alone knows what it is for. */
+  roots: (ShownCertificate & { state: "in use" | "next" | "former" | "trusted" })[];
+  issuing: ShownCertificate;
+  rootKey: "in the data folder" | "offline" | "elsewhere";
+  /** Null where there are no keys in the data folder. */
+  encrypted: boolean | null;
+}
+
+interface ShownCertificate {
+  fingerprint: string;
+  notAfter: string;
 }
 
 /** The files of an authority that is there already. Throws `ca_unreadable` where there is none. */
@@ -72,10 +80,6 @@ export async function createCa(dataDir: string, keyFile: string, env: Environmen
 /** Looks at an authority. */
 export async function showCa({ folder }: CaFiles): Promise<ShownCa> {
   const { root, roots, issuing, next, rootKey } = await folder.read(Date.now());
-  const shown = (one: X509Certificate) => ({
-    fingerprint: certificateFingerprint(one),
-    notAfter: new Date(validity(one).notAfter).toISOString(),
-  });
   return {
     roots: roots.map((one) => ({
       ...shown(one),
@@ -84,6 +88,25 @@ export async function showCa({ folder }: CaFiles): Promise<ShownCa> {
     issuing: shown(issuing.certificate),
     rootKey: rootKey === null ? "offline" : "in the data folder",
     encrypted: isSealed(await readFile(join(folder.path, ISSUING), "utf8")),
+  };
+}
+
+/** Looks at an authority elsewhere, of which there are certificates here and no keys. Throws `CaError`. */
+export async function showCaElsewhere(options: Omit<ExternalAuthoritiesOptions, "clock">): Promise<ShownCa> {
+  await using authorities = await ExternalAuthorities.open({ ...options, clock: Date });
+  const { root, anchors, issuing } = authorities.state;
+  return {
+    roots: anchors.map((one) => ({ ...shown(one), state: one === root ? "in use" : "trusted" })),
+    issuing: shown(issuing),
+    rootKey: "elsewhere",
+    encrypted: null,
+  };
+}
+
+function shown(certificate: X509Certificate): ShownCertificate {
+  return {
+    fingerprint: certificateFingerprint(certificate),
+    notAfter: new Date(validity(certificate).notAfter).toISOString(),
   };
 }
 

@@ -5,6 +5,7 @@ import { type Answer, type CliContext, printAnswer } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { facts } from "../table.ts";
 
+type ShownCa = import("../ca.ts").ShownCa;
 type Work = typeof import("../ca.ts");
 type Options = LocationOptions & { json?: boolean };
 
@@ -12,23 +13,21 @@ type Options = LocationOptions & { json?: boolean };
 export function addCaCommands(program: Command, context: CliContext): void {
   const ca = program.command("ca").description("the certificate authority in the data folder");
 
-  add(ca, context, {
+  addLocation(addCommand(ca, {
     usage: "show",
     about: "show roots, issuing certificate, roll-over and how the keys are kept",
     example: "sallyport-broker ca show",
-  }, async (work, open) => {
-    const shown = await work.showCa(await open());
-    const roots = shown.roots.map(({ fingerprint, state, notAfter }) =>
-      [`root (${state})`, `${fingerprint}, until ${notAfter}`] as [string, string]
-    );
-    const text = facts([
-      ...roots,
-      ["issuing certificate", `${shown.issuing.fingerprint}, until ${shown.issuing.notAfter}`],
-      ["root key", shown.rootKey],
-      ["keys at rest", shown.encrypted ? "encrypted" : "plain: see caKeyFile"],
-    ]);
-    return { json: shown, text };
-  });
+  })).option("--json", "print JSON").action(
+    async ({ json = false, ...options }: Options) => {
+      const work = await import("../ca.ts");
+      const config = await localConfiguration(options, context);
+      const { dataDir, caKeyFile, caSignCommand: command, caCertificatesFile: certificates } = config;
+      const shown = command.length === 0
+        ? await work.showCa(await work.openCaFiles(dataDir, caKeyFile, context.env))
+        : await work.showCaElsewhere({ command, certificates, timeoutMs: config.caSignTimeoutMs });
+      printAnswer(context, { json: shown, text: describe(shown) }, json);
+    },
+  );
 
   addLocation(addCommand(ca, {
     usage: "create",
@@ -157,11 +156,23 @@ function add<Given extends Options>(
   );
 }
 
-/** Throws `usage_invalid` where the authority is not in the data folder. */
+/** For what needs the keys. Throws `usage_invalid` where the authority is not in the data folder. */
 async function folderConfiguration(options: LocationOptions, context: CliContext) {
   const config = await localConfiguration(options, context);
   if (config.caSignCommand.length === 0) return config;
-  throw new UsageError("usage_invalid", "Cannot change the CA: it is elsewhere, see caSignCommand");
+  throw new UsageError("usage_invalid", "Cannot change the CA: its keys are elsewhere, see caSignCommand");
+}
+
+function describe({ roots, issuing, rootKey, encrypted }: ShownCa): string {
+  const atRest = encrypted ? "encrypted" : "plain: see caKeyFile";
+  return facts([
+    ...roots.map((
+      { fingerprint, state, notAfter },
+    ): [string, string] => [`root (${state})`, `${fingerprint}, until ${notAfter}`]),
+    ["issuing certificate", `${issuing.fingerprint}, until ${issuing.notAfter}`],
+    ["root key", rootKey],
+    ["keys at rest", encrypted === null ? "none here: caSignCommand signs" : atRest],
+  ]);
 }
 
 function done(json: object, text: string): Answer {
