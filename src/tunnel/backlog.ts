@@ -24,6 +24,8 @@ export class Backlog implements Disposable {
   #waiting = new Set<BacklogWaiter>();
   /** Set from when some were told of room until what they send has been counted. */
   #nextStep: NodeJS.Immediate | null = null;
+  /** Who is told of room now. */
+  #told: BacklogWaiter | null = null;
   readonly #goOn = (): void => {
     this.#nextStep = null;
     if (this.#waiting.size > 0) this.#step();
@@ -43,9 +45,9 @@ export class Backlog implements Disposable {
     this.#bytes += bytes;
   }
 
-  /** True when there is room. False: `waiter.roomAgain` is called when there is. */
+  /** True when there is room that nobody else was told of. False: `waiter.roomAgain` is called when there is. */
   hasRoomElseWait(waiter: BacklogWaiter): boolean {
-    if (this.#bytes < this.#mostBytes) return true;
+    if (this.#bytes < this.#mostBytes && (this.#nextStep === null || waiter === this.#told)) return true;
     this.#waiting.add(waiter);
     return false;
   }
@@ -76,9 +78,11 @@ export class Backlog implements Disposable {
     this.#nextStep = setImmediate(this.#goOn);
     // Whoever has to wait again waits behind all others.
     for (const next of this.#waiting) {
-      if (count-- === 0 || this.#bytes >= this.#mostBytes) return;
+      if (count-- === 0 || this.#bytes >= this.#mostBytes) break;
       this.#waiting.delete(next);
+      this.#told = next;
       next.roomAgain();
     }
+    this.#told = null;
   }
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { test } from "node:test";
 import { encodeRequest } from "../../../src/protocol/heads.ts";
 import { INITIAL_CREDIT } from "../../../src/protocol/limits.ts";
@@ -78,6 +79,22 @@ test("backlog: who is told of room and has nothing to send does not keep it from
   assert.equal(went, 1);
   for (let i = 0; i < 100; i++) await turn();
   assert.equal(went, 100);
+});
+
+test("backlog: who asks while others have been told of room waits behind them", async () => {
+  const backlog = new Backlog(2 * PIECE_BYTES);
+  const went: string[] = [];
+  const waiting = (name: string) => ({ roomAgain: () => went.push(name) });
+  backlog.add(2 * PIECE_BYTES);
+  for (const name of ["a", "b"]) backlog.hasRoomElseWait(waiting(name));
+  backlog.remove(PIECE_BYTES);
+  assert.deepEqual([went, backlog.hasRoomElseWait(waiting("c"))], [["a"], false]);
+  await turn();
+  assert.deepEqual(went, ["a", "b"]);
+  await turn();
+  assert.deepEqual(went, ["a", "b", "c"]);
+  await turn();
+  assert.equal(backlog.hasRoomElseWait(waiting("d")), true, "nobody waits any more");
 });
 
 test("backlog: at its end nobody waits any more, nor is told of room", async () => {
@@ -174,6 +191,33 @@ test("backlog: an exchange does not wait for what the one before it on its lane 
   await settled(lane);
   lane.connector.lane.sendResponse(OK);
   assert.equal(lane.connector.lane.sendData(Buffer.alloc(0)), true);
+});
+
+test("backlog: lanes whose sources are paused and resumed stay within its bound, and each comes to its end", async () => {
+  const [lanes, pieces, mostPieces] = [100, 10, 8];
+  const backlog = new Backlog(mostPieces * PIECE_BYTES);
+  const pairs = await answering(lanes, backlog);
+  for (const { broker, connector, user } of pairs) {
+    const { lane, owner } = connector;
+    const source = Readable.from(Array<Buffer>(pieces).fill(PIECE), { highWaterMark: 2 });
+    source.on("data", (piece: Buffer) => lane.sendData(piece) || source.pause());
+    source.on("end", () => lane.sendEnd([]));
+    owner.handlers[0]!.on = ([what]) => void (what === "writable" && source.resume());
+    user.on = ([what, bytes]) => void (what === "data" && broker.lane.consumed((bytes as Buffer).length));
+  }
+  // Each has sent one piece before it was told to wait.
+  await turn();
+  assert.equal(backlog.bytes, lanes * PIECE_BYTES);
+  let highest = 0;
+  while (pairs.some(({ broker }) => !broker.lane.isIdle)) {
+    for (const { connector } of pairs) connector.stream.deliver();
+    for (const { broker } of pairs) broker.stream.deliver();
+    await turn();
+    highest = Math.max(highest, backlog.bytes);
+  }
+  assert.ok(highest <= 2 * mostPieces * PIECE_BYTES, `${highest / PIECE_BYTES} pieces`);
+  assert.equal(backlog.bytes, 0);
+  for (const { user } of pairs) assert.equal(user.body.length, pieces * PIECE_BYTES);
 });
 
 test("backlog: a lane that is lost leaves nothing behind in it, and does not wait", async () => {
