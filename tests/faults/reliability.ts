@@ -24,13 +24,9 @@ const HEAD = [
   "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
 ];
 
-/** The table in Markdown; of faults that did not run now, the lines that the page has, where it has any. */
-export function table(rows: readonly TableRow[], faults: readonly Fault[], page = ""): string {
-  const lines = faults.map(({ name }) => {
-    const row = rows.find(({ fault }) => fault.name === name);
-    return row === undefined ? lineOf(name, page) : line(row);
-  });
-  return [...HEAD, ...lines.filter((text) => text !== undefined)].join("\n");
+/** The table in Markdown. */
+export function table(rows: readonly TableRow[]): string {
+  return [...HEAD, ...rows.map(line)].join("\n");
 }
 
 function line({ fault, verdict, left }: TableRow): string {
@@ -43,16 +39,57 @@ function line({ fault, verdict, left }: TableRow): string {
     `${s.longestMs.toFixed(0)} | ${ms(detectMs)} | ${ms(recoverMs)} | ${fault.bar} | ${held.join("; ")} |`;
 }
 
-/** The line of a fault in a page. */
-function lineOf(name: string, page: string): string | undefined {
-  return page.split("\n").find((text) => text.startsWith("| ") && text.split("|")[1]!.trim() === name);
+/** Lines of the page's table that were measured in one way. */
+interface Measurement {
+  /** The extent and the machine, e.g. `full extent, Node v26.10.0, linux, 2 x AMD EPYC, 24 GiB`. */
+  how: string;
+  lines: readonly string[];
 }
 
-/** The page with another table. `how`: the load and the machine. */
-export function withTable(page: string, lines: string, how: string): string {
-  const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (before < 0 || after < before) {
+/**
+ * The page with these rows in its table, below what they were measured with: `how` says the extent and the machine. Lines of
+ * faults that did not run now stay below what those were measured with; the lines of faults that are no more go. Throws
+ * when the page has no place for a table.
+ */
+export function withTable(
+  page: string,
+  rows: readonly TableRow[],
+  faults: readonly Fault[],
+  how: string,
+): string {
+  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (begin < 0 || end < begin) {
     throw new Error("Cannot write the table: its place in the page is not marked");
   }
-  return `${page.slice(0, before)}${BEGIN}\n\nMeasured with ${how}.\n\n${lines}\n\n${page.slice(after)}`;
+  const names = faults.map(({ name }) => name);
+  const have = new Set(rows.map(({ fault }) => fault.name));
+  const kept = measurements(page.slice(begin, end)).map(({ how, lines }) => ({
+    how,
+    lines: lines.filter((text) => names.includes(nameIn(text)) && !have.has(nameIn(text))),
+  }));
+  const same = kept.filter((one) => one.how === how).flatMap(({ lines }) => lines);
+  const now = { how, lines: [...rows.map(line), ...same] };
+  const sections = [now, ...kept.filter((one) => one.how !== how)]
+    .filter(({ lines }) => lines.length > 0)
+    .map(({ how, lines }) => {
+      const inOrder = lines.toSorted((a, b) => names.indexOf(nameIn(a)) - names.indexOf(nameIn(b)));
+      return [`Measured with ${how}.\n`, ...HEAD, ...inOrder].join("\n");
+    });
+  return `${page.slice(0, begin)}${BEGIN}\n\n${sections.join("\n\n")}\n\n${page.slice(end)}`;
+}
+
+/** What stands in the page's table. */
+function measurements(text: string): Measurement[] {
+  const found: { how: string; lines: string[] }[] = [];
+  for (const one of text.split("\n")) {
+    const how = /^Measured with (.*)\.$/.exec(one)?.[1];
+    if (how !== undefined) found.push({ how, lines: [] });
+    else if (one.startsWith("| ")) found.at(-1)?.lines.push(one);
+  }
+  return found;
+}
+
+/** The fault that a line is of. */
+function nameIn(text: string): string {
+  return text.split("|")[1]!.trim();
 }
