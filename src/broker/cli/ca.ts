@@ -125,12 +125,17 @@ export async function beginRollOverNow(files: CaFiles): Promise<ShownCa> {
  * `force` is given.
  */
 export async function finishRollOverNow(files: CaFiles, force: boolean): Promise<ShownCa> {
-  const { next } = await files.folder.read(Date.now());
-  const root = next === null ? null : certificateFingerprint(next.root);
-  const unaware = root === null ? [] : await connectorsWithoutRoot(dataFolder(files.dataDir).store, root);
-  if (unaware.length > 0 && !force) throw rootNotLearned(unaware);
-  const details = { root, forced: force, connectorsLeftOut: unaware.length };
-  return await change(files, "ca.finish_roll_over", details, (now) => finishRollOver(files.folder, now));
+  const { folder, dataDir } = files;
+  await checkDataFolderOwner(dataDir);
+  await changing(folder, async () => {
+    const { next } = await folder.read(Date.now());
+    const root = next === null ? null : certificateFingerprint(next.root);
+    const unaware = root === null ? [] : await connectorsWithoutRoot(dataFolder(dataDir).store, root);
+    if (unaware.length > 0 && !force) throw rootNotLearned(unaware);
+    const details = { root, forced: force, connectorsLeftOut: unaware.length };
+    await withEntry(files, "ca.finish_roll_over", details, () => finishRollOver(folder, Date.now()));
+  });
+  return await showCa(files);
 }
 
 function rootNotLearned(unaware: readonly UnawareConnector[]): CaError {

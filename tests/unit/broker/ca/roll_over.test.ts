@@ -13,7 +13,8 @@ import {
   finishRollOver,
   importRootKey,
 } from "../../../../src/broker/ca/roll_over.ts";
-import { exportRootKey, openCaFiles } from "../../../../src/broker/cli/ca.ts";
+import { exportRootKey, finishRollOverNow, openCaFiles } from "../../../../src/broker/cli/ca.ts";
+import { lockStore } from "../../../../src/broker/store/store_lock.ts";
 import {
   certificateFingerprint,
   isIssuedBy,
@@ -202,4 +203,27 @@ test("keys at rest: plain ones of before are encrypted once there is a key; then
   await beginRollOver(new CaFolder(path, key), START);
   assert.doesNotMatch(await readFile(join(path, "ca", "next-root.key.pem"), "utf8"), /PRIVATE KEY/);
   assert.doesNotMatch(await readFile(join(path, "ca", "next.pem"), "utf8"), /PRIVATE KEY/);
+});
+
+test("roll-over: what is looked at before it is finished is looked at while nobody else changes it", async (t) => {
+  const path = await temporary(t);
+  await using _ca = await openCa(path, { names: [NAME], log: silentLog });
+  const files = await openCaFiles(path, "", {});
+  const read = files.folder.read.bind(files.folder);
+  let code = "";
+  files.folder.read = async (now) => {
+    const found = await read(now);
+    if (code !== "") return found;
+    // Another process: what it begins, nobody has looked at.
+    try {
+      using _lock = lockStore(join(path, "ca", "change"), "exclusive");
+      code = "begun";
+      await beginRollOver(new CaFolder(path, null), Date.now());
+    } catch (error) {
+      code = (error as { code: string }).code;
+    }
+    return found;
+  };
+  await assert.rejects(finishRollOverNow(files, false), { code: "ca_roll_over_refused" });
+  assert.equal(code, "store_in_use");
 });
