@@ -266,7 +266,7 @@ export class Lane implements FrameSink, BacklogWaiter {
     this.#drained();
   }
 
-  /** Credit or room in the stream came: sends what is held, then asks for more. */
+  /** Credit, or room in the stream or the tunnel, came: sends what is held, then asks for more. */
   #drained(): void {
     const outflow = this.#outflow;
     if (outflow.hasEnded || !outflow.sendHeld()) return;
