@@ -2,22 +2,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 
 type Line = Record<string, unknown>;
 
 test("start, registration, connection, its end with the reason, and errors are in the log of whom they concern", async () => {
   const broker: Line[] = [];
   await using stage = await TunnelStage.start({ onBrokerLog: (line) => broker.push(JSON.parse(line)) });
-  const line = async (text: string, from: readonly Line[] | readonly string[]): Promise<Line> => {
-    const end = performance.now() + 20_000;
-    for (;;) {
-      if (performance.now() > end) throw new Error(`Not in the log within 20 s: ${text}`);
+  const line = (text: string, from: readonly Line[] | readonly string[]): Promise<Line> =>
+    until(`"${text}" is in the log`, () => {
       const lines = from.map((one) => typeof one === "string" ? JSON.parse(one) as Line : one);
-      const found = lines.find(({ message }) => String(message).startsWith(text));
-      if (found !== undefined) return found;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
+      return lines.find(({ message }) => String(message).startsWith(text));
+    });
   const { connectorId: connector } = stage;
   assert.equal((await line("broker ready", broker)).adminUrl, stage.broker.adminUrl);
   assert.equal((await line("Enrolled connector", broker)).connector, connector);

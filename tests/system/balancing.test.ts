@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FaultStage } from "../faults/fault_stage.ts";
+import { until } from "../support/until.ts";
 
 const REQUESTS = 24;
 
@@ -63,7 +64,7 @@ test("affinity by cookie: a user stays with one connector; when that is killed t
   assert.equal((await shares(stage, { cookie: next }))[1 - first], REQUESTS);
   // The one that comes back does not take this user back.
   await stage.startAgain(first);
-  while ((await stage.tunnelsOf(first)).length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until("it is back", async () => (await stage.tunnelsOf(first)).length > 0);
   assert.equal((await shares(stage, { cookie: next }))[1 - first], REQUESTS);
 });
 

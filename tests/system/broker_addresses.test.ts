@@ -1,6 +1,7 @@
 /** A connector that knows several addresses of its broker: a tunnel by each, and what one of them cannot do the others can. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { startConnector } from "../../src/demo/processes.ts";
 import { readStatus } from "../../src/connector/status/client.ts";
 import { statusSocketPath } from "../../src/connector/status/socket_path.ts";
 import { connectorCli } from "../support/connector_cli.ts";
@@ -53,7 +54,6 @@ test("a tunnel by each address; while one leads nowhere requests go by the other
 test("what is no address is refused with the key's name", async () => {
   await using stage = await TunnelStage.start();
   await stage.connector.stop();
-  const { startConnector } = await import("../../src/demo/processes.ts");
   await assert.rejects(
     startConnector({
       stateDir: stage.stateDir,

@@ -8,6 +8,7 @@ import type { Lane } from "../../src/tunnel/lane.ts";
 import { connectorRuntime } from "../support/connector_runtime.ts";
 import { LyingConnector } from "../support/lying_connector.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 import { Wire } from "../support/wire.ts";
 
 let stage: TunnelStage;
@@ -39,10 +40,10 @@ after(() => stage?.[Symbol.asyncDispose]());
 
 /** Resolves when nobody but the real connector is there. */
 async function alone(): Promise<void> {
-  for (;;) {
+  await until("one connector is connected", async () => {
     const connectors = await stage.broker.admin.connectors() as unknown as { connected: boolean }[];
-    if (connectors.filter(({ connected }) => connected).length === 1) return;
-  }
+    return connectors.filter(({ connected }) => connected).length === 1;
+  });
 }
 
 /** Requests that all fail, users who send them, and retries that a quiet time has saved up. */

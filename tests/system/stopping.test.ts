@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { ingressStage } from "../support/ingress_stage.ts";
 import { headBackend } from "../support/staged_backend.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 import { Wire } from "../support/wire.ts";
 
 const DELAY_MS = 1_500;
@@ -33,8 +34,10 @@ test("a broker that stops says so on /readyz first, and serves new connections o
   const ready = () => fetch(new URL("/readyz", stage.broker.adminUrl));
   assert.equal((await ready()).status, 200);
   const stopped = stage.broker.stop();
-  let answer = await ready();
-  while (answer.status === 200) answer = await ready();
+  const answer = await until("not ready", async () => {
+    const answer = await ready();
+    return answer.status !== 200 && answer;
+  });
   assert.equal(answer.status, 503);
   assert.deepEqual((await answer.json() as { reasons: string[] }).reasons, ["the broker is draining"]);
   // The balancer in front of it may not have looked yet: everything is as before.
@@ -45,7 +48,7 @@ test("a broker that stops says so on /readyz first, and serves new connections o
     assert.equal(status, 200);
     assert.equal(headers.includes("close"), false, "nobody is sent away yet");
   }
-  while (await listens(plain.port));
+  await until("it listens no more", async () => !await listens(plain.port));
   wire.close();
   await stopped;
   assert.deepEqual(await stage.broker.child.exited, { code: 0, signal: null });
@@ -65,9 +68,7 @@ for (const who of ["broker", "connector"] as const) {
     const { child } = stage[who];
     child.signal("SIGTERM");
     const said = who === "broker" ? "stopping: waiting" : "connector is about to stop";
-    while (!stage.broker.child.lastLog.some((line) => line.includes(said))) {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    await until(said, () => stage.broker.child.lastLog.some((line) => line.includes(said)));
     assert.equal(child.exit, null);
     child.signal("SIGTERM");
     const { code, signal } = await child.exited;
