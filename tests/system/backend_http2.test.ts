@@ -81,16 +81,50 @@ test("node:http2: responses of round lengths are whole, whatever a backend on No
     let left = Number(headers[":path"]!.slice(1));
     const write = () => {
       while (left > 0) {
-        left -= 65_536;
-        if (!stream.write(Buffer.alloc(65_536))) return void stream.once("drain", write);
+        const piece = Buffer.alloc(Math.min(left, 65_536));
+        left -= piece.length;
+        if (!stream.write(piece)) return void stream.once("drain", write);
       }
       stream.end();
     };
     write();
   };
-  for (const length of [65_536, 131_072, 262_144, 524_288, 1_048_576]) {
-    assert.equal((await completed(exchange(backends, app, { target: `/${length}` }))).bytes, length);
+  for (const round of [65_536, 131_072, 262_144, 524_288, 1_048_576]) {
+    for (const length of [round - 1, round, round + 1, round + 2]) {
+      const several = Array.from(
+        { length: 10 },
+        () => completed(exchange(backends, app, { target: `/${length}` })),
+      );
+      for (const { bytes } of await Promise.all(several)) assert.equal(bytes, length);
+    }
   }
+});
+
+test("node:http2: a backend that resets instead of ending has said all where the length of its head says so", async (t) => {
+  const { backend, backends, app } = await started(t);
+  // What Node does where the last byte fills the window: it cannot end the stream then, and nobody has read the request.
+  let length = 0;
+  backend.answer = ({ stream, headers }) => {
+    length = stream.session!.remoteSettings.initialWindowSize!;
+    const says = headers[":path"] === "/length";
+    stream.respond({ ":status": 200, ...(says ? { "content-length": String(length) } : {}) });
+    stream.write(Buffer.alloc(length), () => stream.end());
+    stream.on("close", () => resume());
+  };
+  let resume = () => {};
+  const slowly = (target: string) => {
+    const recorder = exchange(backends, app, { target });
+    recorder.take = () => false;
+    resume = () => {
+      recorder.take = () => true;
+      recorder.exchange.resume();
+    };
+    return recorder;
+  };
+  assert.equal((await completed(slowly("/length"))).bytes, length);
+  const open = slowly("/open");
+  assert.equal((await failure(open)).code, "backend_reset");
+  assert.equal(open.bytes, length);
 });
 
 test("node:http2: a head that ends the stream says so", async (t) => {

@@ -60,6 +60,8 @@ export class Http2Exchange implements BackendExchange {
   #bodyEnded: boolean;
   #trailers: HeaderList = NO_TRAILERS;
   #responseTrailers: HeaderList = NO_TRAILERS;
+  /** Bytes of the response body to come; below 0: its head did not say how many there are. */
+  #missing = -1;
   #attempts = 0;
   /** A failure not told yet. */
   #failure: BackendFailure | null = null;
@@ -188,6 +190,7 @@ export class Http2Exchange implements BackendExchange {
     this.#arm(this.#timeouts.idleMs);
     const status = Number(valueOf(raw, ":status"));
     const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+    this.#missing = Number(valueOf(raw, "content-length") ?? -1);
     this.#handler.response(status, STATUS_CODES[status] ?? "", withoutPseudo(raw), ended);
     // Not before: on Deno pieces come ahead of the head that they follow.
     stream.on("data", (chunk: Uint8Array) => this.#received(stream, chunk));
@@ -196,6 +199,7 @@ export class Http2Exchange implements BackendExchange {
   #received(stream: NotingStream, chunk: Uint8Array): void {
     if (stream !== this.#stream) return;
     this.#timer?.refresh();
+    this.#missing -= chunk.length;
     if (this.#handler.data(chunk)) return;
     this.#paused = true;
     stream.pause();
@@ -203,12 +207,18 @@ export class Http2Exchange implements BackendExchange {
 
   #ended(stream: NotingStream): void {
     if (stream !== this.#stream) return;
-    if (stream.sallyportWhole !== true || this.#state !== "answered") return this.#cut(stream, null);
+    if (!this.#isWhole(stream) || this.#state !== "answered") return this.#cut(stream, null);
     const early = !this.#bodyEnded;
     this.#finish();
     // The whole answer came before the whole request: the rest has no reader. Without an error this is RST_STREAM NO_ERROR.
     if (early) stream.destroy();
     this.#handler.end(this.#responseTrailers);
+  }
+
+  /** Backends on Node reset a response whose last byte fills the window, with NO_ERROR: some of them have said how long it is. */
+  #isWhole(stream: NotingStream): boolean {
+    return stream.sallyportWhole === true ||
+      (this.#missing === 0 && stream.rstCode === constants.NGHTTP2_NO_ERROR);
   }
 
   /** The stream is lost; a request that the backend has not looked at is sent again. */

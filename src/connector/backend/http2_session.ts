@@ -8,10 +8,10 @@ import { notHttp2 } from "./http2_error.ts";
 import type { Origin } from "./origin.ts";
 
 /**
- * Response bytes that a stream may hold unread: what a slow user costs, and what a fast one may have under way. Odd, since
- * backends on Node reset a response that fills the window to the byte instead of ending it: round lengths are frequent.
+ * Response bytes that a stream may hold unread: what a slow user costs, and what a fast one may have under way. Far from every
+ * round number, since backends on Node reset a response that fills the window to the byte instead of ending it.
  */
-const STREAM_WINDOW_BYTES = 256 * 1024 + 1;
+const STREAM_WINDOW_BYTES = 256 * 1024 + 5_555;
 /** Given back as bytes arrive, so that it bounds no memory; large, so that it never slows streams down. */
 const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
 /** Most fields of a response head. */
