@@ -13,7 +13,14 @@ export interface SlowReaderOptions {
 
 const SCRIPT = fileURLToPath(new URL("slow_readers.pl", import.meta.url));
 
-let running: { child: ChildProcess; lines: AsyncIterator<string> } | null = null;
+interface Running {
+  child: ChildProcess;
+  lines: AsyncIterator<string>;
+  /** How it has ended, in words. */
+  ended: Promise<string>;
+}
+
+let running: Running | null = null;
 
 /**
  * Starts the clients, in a process that ends with this one; resolves when each has its first bytes, with the milliseconds
@@ -23,23 +30,27 @@ export async function slowReaders({ url, clients, bytesPerSecond }: SlowReaderOp
   const { hostname, port, pathname } = new URL(url);
   const args = [SCRIPT, hostname, port, pathname, clients, bytesPerSecond].map(String);
   const child = spawn("perl", args, { stdio: ["pipe", "pipe", "inherit"] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  running = { child, lines };
   const failed = once(child, "error").then(([error]) => Promise.reject(error));
-  return JSON.parse(await Promise.race([nextLine(lines), failed]));
+  const ended = new Promise<string>((resolve) => {
+    child.once("close", (code, signal) => resolve(signal ?? `exit code ${code}`));
+  });
+  // Who has ended takes no end any more; `ended` says how.
+  child.stdin.on("error", () => {});
+  running = { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator](), ended };
+  return JSON.parse(await Promise.race([nextLine(running), failed]));
 }
 
 /** Stops the clients; how many had lost their connection before. */
 export async function stopSlowReaders(): Promise<number> {
   if (running === null) return 0;
-  const { child, lines } = running;
+  const stopped = running;
   running = null;
-  child.stdin!.end();
-  return Number(await nextLine(lines));
+  stopped.child.stdin!.end();
+  return Number(await nextLine(stopped));
 }
 
-async function nextLine(lines: AsyncIterator<string>): Promise<string> {
+async function nextLine({ lines, ended }: Running): Promise<string> {
   const { done, value } = await lines.next();
-  if (done === true) throw new Error("the slow readers have ended");
+  if (done === true) throw new Error(`The slow readers have ended: ${await ended}`);
   return value;
 }
