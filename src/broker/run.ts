@@ -160,6 +160,7 @@ export async function runBroker(
         },
       },
       clock: Date,
+      configured: { logLevel: config.logLevel, sessionLog: config.sessionLog },
       missingForUsers: (externalUrl) =>
         missingForUsers(externalUrl, {
           config,

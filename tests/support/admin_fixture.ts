@@ -3,7 +3,7 @@ import type { TestContext } from "node:test";
 import type { Hono } from "hono";
 import { createAdminToken } from "../../src/broker/admin/admin_token.ts";
 import { createAdminApp } from "../../src/broker/admin/app.ts";
-import type { AdminEnv } from "../../src/broker/admin/deps.ts";
+import type { AdminDeps, AdminEnv } from "../../src/broker/admin/deps.ts";
 import type { LiveConnectors, LiveTunnel, Readiness } from "../../src/broker/admin/live.ts";
 import { DataPlaneCounters } from "../../src/broker/metrics/counters.ts";
 import { createMetrics } from "../../src/broker/metrics/prometheus.ts";
@@ -57,11 +57,19 @@ export interface AdminFixture {
 }
 
 /** Makes all of it, gone after the test. */
-export async function adminFixture(t: TestContext): Promise<AdminFixture> {
+export async function adminFixture(t: TestContext, more: Partial<AdminDeps> = {}): Promise<AdminFixture> {
   const { store, clock } = await temporaryStore(t);
   const live = new LiveTable();
   const metrics = createMetrics({ counters: new DataPlaneCounters(), processMetrics: false });
-  const app = createAdminApp({ store, live, metrics, tokenFacts: TOKEN_FACTS, clock, log: silentLog });
+  const app = createAdminApp({
+    store,
+    live,
+    metrics,
+    tokenFacts: TOKEN_FACTS,
+    clock,
+    log: silentLog,
+    ...more,
+  });
   const { token, sha256 } = createAdminToken();
   await store.createAdminToken(ADMIN, "test", sha256);
   return {

@@ -212,6 +212,9 @@ test("broker CLI: a token enrols a connector, which is then shown, moved, disabl
 });
 
 test("broker CLI: settings and log switches; the audit table says who", async () => {
+  const before = (await cli("settings", "show")).stdout;
+  assert.match(before, /^log level +info \(as configured; connectors by their own configuration\)$/m);
+  assert.match(before, /^coming back after expiry +within 90 days \(default\)$/m);
   assert.equal((await json("log", "session", "on")).sessionLog, true);
   assert.equal((await json("log", "level", "debug")).logLevel, "debug");
   const settings = await json(
@@ -224,7 +227,9 @@ test("broker CLI: settings and log switches; the audit table says who", async ()
   );
   assert.deepEqual([settings.sessionLog, settings.desiredConnectorVersion], [false, "1.2.3"]);
   assert.equal((await json("log", "level")).logLevel, "debug");
-  assert.match((await cli("settings", "show")).stdout, /^log level +debug$/m);
+  const after = (await cli("settings", "show")).stdout;
+  assert.match(after, /^log level +debug$/m);
+  assert.match(after, /^shared identity +allow \(default\)$/m);
   const entries = await json("audit", "list", "--limit", "2");
   assert.equal(entries.length, 2);
   assert.equal(entries[0].action, "settings.update");

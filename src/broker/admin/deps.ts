@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Log } from "../../platform/log.ts";
 import type { Metrics } from "../metrics/port.ts";
-import type { Actor, Timestamp } from "../model.ts";
+import type { Actor, Settings, Timestamp } from "../model.ts";
 import type { Store } from "../store/port.ts";
 import type { LiveConnectors } from "./live.ts";
 
@@ -24,6 +24,8 @@ export interface AdminDeps {
   clock: { now(): Timestamp };
   /** Milliseconds without a tunnel after which a connector counts as inactive. */
   inactiveAfterMs?: number;
+  /** What this broker goes by of what nobody has set; by default a new store's settings. */
+  configured?: Pick<Settings, "logLevel" | "sessionLog">;
   /** What users lack to open an external URL, each a sentence. */
   missingForUsers?: (externalUrl: string) => string[];
   /** Resolves when this process serves by all that the store has told so far; absent: answers wait for nothing. */

@@ -1,10 +1,10 @@
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
-import { etagOf, expectedVersion } from "../etag.ts";
+import { expectedVersion } from "../etag.ts";
 import { problems } from "../schemas/problem.ts";
 import { ifMatchHeader } from "../schemas/record.ts";
 import { answers, takes } from "../schemas/responses.ts";
-import { settingsPatch, settingsSchema } from "../schemas/settings.ts";
+import { settingsPatch, settingsSchema, toSettings } from "../schemas/settings.ts";
 import { createRouter } from "./router.ts";
 
 const tags = ["Settings"];
@@ -29,21 +29,20 @@ const update = createRoute({
 });
 
 /** Routes of the settings. */
-export function settingsRoutes({ store }: AdminDeps): OpenAPIHono<AdminEnv> {
+export function settingsRoutes({ store, configured }: AdminDeps): OpenAPIHono<AdminEnv> {
   const routes = createRouter();
 
   routes.openapi(get, async (c) => {
-    const { settings, version } = await store.getSettings();
-    const etag = etagOf(version);
-    return c.json({ ...settings, etag }, 200, { ETag: etag });
+    const answer = toSettings(await store.getSettings(), configured);
+    return c.json(answer, 200, { ETag: answer.etag });
   });
 
   routes.openapi(update, async (c) => {
     const current = async () => (await store.getSettings()).version;
     const expected = await expectedVersion(c.req.header("if-match"), current);
-    const { settings, version } = await store.updateSettings(c.get("actor"), c.req.valid("json"), expected);
-    const etag = etagOf(version);
-    return c.json({ ...settings, etag }, 200, { ETag: etag });
+    const kept = await store.updateSettings(c.get("actor"), c.req.valid("json"), expected);
+    const answer = toSettings(kept, configured);
+    return c.json(answer, 200, { ETag: answer.etag });
   });
 
   return routes;

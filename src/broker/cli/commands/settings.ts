@@ -5,13 +5,22 @@ import type { CliContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { facts } from "../table.ts";
 
+type SettingName = SettingsAnswer["set"][number];
+
+const AS_CONFIGURED = "as configured; connectors by their own configuration";
+/** Where a value is from that nobody has set, unless it is the default. */
+const UNSET: Readonly<Partial<Record<SettingName, string>>> = {
+  logLevel: AS_CONFIGURED,
+  sessionLog: AS_CONFIGURED,
+};
+
 /** `settings ...` */
 export function addSettingsCommands(program: Command, context: CliContext): void {
   const settings = program.command("settings").description("what can be changed while the broker runs");
 
   addClientCommand(settings, context, {
     usage: "show",
-    about: "show the settings",
+    about: "show the settings in force, and which of them nobody has set",
     example: "sallyport-broker settings show",
   }, async (client) => {
     const found = await client.get<SettingsAnswer>("settings");
@@ -58,15 +67,24 @@ export function addSettingsCommands(program: Command, context: CliContext): void
 }
 
 function describe(settings: SettingsAnswer): string {
+  const { latestVersion, desiredConnectorVersion, sessionLog, logLevel, sharedIdentity } = settings;
+  const { reenrolment, reenrolmentGraceDays } = settings;
+  const shown = (name: SettingName, value: string): string =>
+    settings.set.includes(name) ? value : `${value} (${UNSET[name] ?? "default"})`;
   return facts([
-    ["latest version", settings.latestVersion],
-    ["desired connector version", settings.desiredConnectorVersion],
-    ["session log", settings.sessionLog ? "on" : "off"],
-    ["log level", settings.logLevel],
+    ["latest version", shown("latestVersion", latestVersion === "" ? "unknown" : latestVersion)],
+    [
+      "desired connector version",
+      shown("desiredConnectorVersion", desiredConnectorVersion === "" ? "any" : desiredConnectorVersion),
+    ],
+    ["session log", shown("sessionLog", sessionLog ? "on" : "off")],
+    ["log level", shown("logLevel", logLevel)],
     [
       "coming back after expiry",
-      settings.reenrolment ? `within ${settings.reenrolmentGraceDays} days` : "off",
+      reenrolment
+        ? shown("reenrolmentGraceDays", `within ${reenrolmentGraceDays} days`)
+        : shown("reenrolment", "off"),
     ],
-    ["shared identity", settings.sharedIdentity],
+    ["shared identity", shown("sharedIdentity", sharedIdentity)],
   ]);
 }

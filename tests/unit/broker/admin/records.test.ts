@@ -303,6 +303,23 @@ test("settings: a change is partial, under If-Match, and checked", async (t) => 
   }
 });
 
+test("settings: what nobody has set is as this broker is configured or by default, and told from what was", async (t) => {
+  const { call } = await adminFixture(t, { configured: { logLevel: "warn", sessionLog: true } });
+  const { body: before } = await call("GET", "settings");
+  assert.deepEqual([before.set, before.logLevel, before.sessionLog, before.sharedIdentity], [
+    [],
+    "warn",
+    true,
+    "allow",
+  ]);
+  const { body: after } = await call("PATCH", "settings", { sharedIdentity: "allow", logLevel: "info" });
+  assert.deepEqual([after.set, after.logLevel, after.sessionLog], [
+    ["logLevel", "sharedIdentity"],
+    "info",
+    true,
+  ]);
+});
+
 test("audit: every change is there, newest first, and pages", async (t) => {
   const { call } = await adminFixture(t);
   const { body: group } = await call("POST", "groups", { name: "Berlin" });
