@@ -1,7 +1,10 @@
 /** Most bytes of bulk that wait to leave through one tunnel: at 100 ms round trip as much as 80 MB/s need. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
-/** Pieces up to this do not count, and who sends such pieces does not wait: short exchanges and events must not, for bulk. */
+/**
+ * Smaller pieces do not count, and who sends such pieces does not wait: short exchanges and events must not, for bulk. What
+ * TLS and HTTP/2 cut a body into is bulk.
+ */
 export const BULK_PIECE_BYTES = 16 * 1024;
 
 /** About what a source sends at a time: so much of the room is for each that is told of it. */

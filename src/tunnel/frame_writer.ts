@@ -33,7 +33,7 @@ export class FrameWriter implements Flushable {
    */
   hasRoomElseWait(bytes: number): boolean {
     return this.#joinedBytes < this.#stream.writableHighWaterMark && !this.#stream.writableNeedDrain &&
-      (bytes <= BULK_PIECE_BYTES || this.#backlog.hasRoomElseWait(this.#waiter));
+      (bytes < BULK_PIECE_BYTES || this.#backlog.hasRoomElseWait(this.#waiter));
   }
 
   /** A frame, or a piece of one, that is followed by others within the same callback. */
@@ -47,7 +47,7 @@ export class FrameWriter implements Flushable {
 
   /** The payload of a data frame, which is joined like a frame. */
   joinData(bytes: Buffer): void {
-    if (bytes.length > BULK_PIECE_BYTES) {
+    if (bytes.length >= BULK_PIECE_BYTES) {
       this.#backlog.add(bytes.length);
       this.#joinedBulk += bytes.length;
       this.#bulk += bytes.length;
