@@ -92,6 +92,15 @@ export interface EnrolmentToken extends StoredRecord {
   connectorId: string | null;
 }
 
+/**
+ * What an open tunnel of a connector is at. `greeting`: its connector has not introduced itself yet; `ready`: it serves;
+ * `stuck`: exchanges do not get through it, so it is given none; `draining`: what has begun goes on, and nothing new begins.
+ */
+export const TUNNEL_STATES = ["greeting", "ready", "stuck", "draining"] as const;
+
+/** One of `TUNNEL_STATES`. */
+export type TunnelState = (typeof TUNNEL_STATES)[number];
+
 /** A bearer token of the admin API; only its SHA-256 is stored. */
 export interface AdminToken extends StoredRecord {
   name: string;

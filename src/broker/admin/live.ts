@@ -1,11 +1,10 @@
-import type { Timestamp } from "../model.ts";
+import type { Timestamp, TunnelState } from "../model.ts";
 
 /** One tunnel as it is now. Totals count from its start. */
 export interface LiveTunnel {
   /** Random id of the connector's process. */
   instanceId: string;
-  /** `ready`: it serves; `stuck`: exchanges do not get through it; `draining`: nothing new begins; `greeting`: not yet. */
-  state: "greeting" | "ready" | "stuck" | "draining";
+  state: TunnelState;
   externalIp: string;
   connectedAt: Timestamp;
   softwareVersion: string;

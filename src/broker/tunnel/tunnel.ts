@@ -10,6 +10,7 @@ import { FlushQueue } from "../../tunnel/flush_queue.ts";
 import type { Lane } from "../../tunnel/lane.ts";
 import { Pulse, type PulseTimes } from "../../tunnel/pulse.ts";
 import type { DataPlaneCounters } from "../metrics/counters.ts";
+import type { TunnelState } from "../model.ts";
 import type { RegisteredTunnel, Registry } from "../registry/registry.ts";
 import { answersPing } from "./answers_ping.ts";
 import { CertificateEnd } from "./certificate_end.ts";
@@ -37,12 +38,6 @@ export interface TunnelDeps {
   maxLanes: number;
 }
 
-/**
- * `stuck`: exchanges do not get through; out of rotation until they do. `draining`: what has begun goes on, and nothing
- * new begins.
- */
-export type TunnelState = "greeting" | "ready" | "stuck" | "draining" | "closed";
-
 /** The broker's end of one tunnel: its state, its control channel and its place in the registry. */
 export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
   /** The connection that it is. */
@@ -59,7 +54,8 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
   readonly #pulse: Pulse;
   readonly #certificateEnd: CertificateEnd;
   readonly #onClosed: (tunnel: BrokerTunnel, reason: Error | null) => void;
-  #state: TunnelState = "greeting";
+  /** While `stuck` it is out of rotation. */
+  #state: TunnelState | "closed" = "greeting";
   #groupId: string;
   #hello: Hello | null = null;
   /** Revision that the connector last asked for, for display. */
@@ -119,7 +115,7 @@ export class BrokerTunnel implements TunnelOfLanes, RegisteredTunnel {
     return this.#lanes.bulk;
   }
 
-  get state(): TunnelState {
+  get state(): TunnelState | "closed" {
     return this.#state;
   }
 

@@ -1,5 +1,11 @@
 import { z } from "@hono/zod-openapi";
-import type { ConnectorRecord, Group, Settings, Timestamp } from "../../model.ts";
+import {
+  type ConnectorRecord,
+  type Group,
+  type Settings,
+  type Timestamp,
+  TUNNEL_STATES,
+} from "../../model.ts";
 import type { LiveTunnel } from "../live.ts";
 import { idText, moment, recordShape, toMoment, toMomentOrNull, toRecord } from "./record.ts";
 
@@ -12,7 +18,7 @@ const status = z.enum(["active", "inactive", "pending", "disabled", "revoked"]).
 /** A tunnel as the API shows it. */
 export const tunnelSchema = z.object({
   instanceId: z.string().openapi({ description: "Random id of the connector's process." }),
-  state: z.enum(["greeting", "ready", "stuck", "draining"]).openapi({
+  state: z.enum(TUNNEL_STATES).openapi({
     description:
       "ready: it serves; stuck: open, but exchanges do not get through it, so it is given none; draining: what " +
       "has begun on it goes on, and nothing new begins; greeting: its connector has not introduced itself yet.",
