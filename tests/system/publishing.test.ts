@@ -34,3 +34,24 @@ test("an app is served, changed and gone as soon as the API has answered, with s
   const all = WRITERS * ROUNDS;
   assert.deepEqual(seen, { "published: one": all, "changed: two": all, "deleted: 404": all });
 });
+
+test("a connector that is moved serves its new group, and the old one no more, as soon as the API has answered", async () => {
+  await using stage = await TunnelStage.start({
+    prepare: () => Promise.resolve(["--wait-for-connector-ms", "0"]),
+  });
+  const { origin } = await stage.backend((_req, res) => res.end("ok"));
+  using users = new Users();
+  const { admin } = stage.broker;
+  const { id: other } = await admin.request("POST", "groups", { name: "Other" }) as { id: string };
+  const groups = ["default", other];
+  for (const groupId of groups) await stage.publish(`/${groupId}`, origin, { groupId });
+  const statuses = () => Promise.all(groups.map(async (id) => (await users.get(stage.url(`/${id}`))).status));
+  for (let round = 0; round < 20; round++) {
+    await admin.request("PATCH", `connectors/${stage.connectorId}`, { groupId: other });
+    assert.deepEqual(await statuses(), [503, 200]);
+    await admin.request("PATCH", `connectors/${stage.connectorId}`, { groupId: "default" });
+    assert.deepEqual(await statuses(), [200, 503]);
+  }
+  await admin.request("PATCH", `connectors/${stage.connectorId}`, { enabled: false });
+  assert.deepEqual(await statuses(), [503, 503]);
+});
