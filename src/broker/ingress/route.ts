@@ -44,7 +44,11 @@ export interface RouteProblem {
 }
 
 /** Makes the route of one external URL of an app, or says why it cannot be one. */
-export function routeOf(app: App, externalUrl: string): Route | RouteProblem {
+export function routeOf(
+  app: App,
+  externalUrl: string,
+  retries: RetryBudget = new RetryBudget(),
+): Route | RouteProblem {
   const problem = (reason: string): RouteProblem => ({ appId: app.id, url: externalUrl, reason });
   const wildcard = /^(https?:\/\/)\*\.(.*)$/i.exec(externalUrl);
   const external = URL.parse(wildcard === null ? externalUrl : `${wildcard[1]}${wildcard[2]}`);
@@ -59,7 +63,7 @@ export function routeOf(app: App, externalUrl: string): Route | RouteProblem {
   return {
     app,
     spread: spreadOf(app),
-    retries: new RetryBudget(),
+    retries,
     revision: app.revision,
     host: wildcard === null ? host : `*.${host}`,
     port: external.port === "" ? undefined : Number(external.port),

@@ -53,7 +53,7 @@ export async function createRouter(
   let closed = false;
 
   const rebuild = () => {
-    table = buildRoutes([...groups.values()].flatMap(({ apps }) => [...apps.values()]), made);
+    table = buildRoutes([...groups.values()].flatMap(({ apps }) => [...apps.values()]), made, table);
     const problems = new Map(table.problems.map((problem) => [JSON.stringify(problem), problem]));
     for (const [key, problem] of problems) {
       if (!reported.has(key)) log.warn("External URL not served", { ...problem });

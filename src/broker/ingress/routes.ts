@@ -1,5 +1,6 @@
 import type { App } from "../model.ts";
 import type { Spread } from "../registry/spread.ts";
+import { RetryBudget } from "./retry_budget.ts";
 import { type Route, routeOf, type RouteProblem } from "./route.ts";
 
 /** Which app a request belongs to. Immutable: a change of the configuration makes another one. */
@@ -18,6 +19,8 @@ export interface RouteTable {
   match(host: string, port: number | undefined, path: string): Route | undefined;
   /** How the exchanges of an app are spread, as of one of its routes; undefined where it has none. */
   spreadOf(appId: string): Spread | undefined;
+  /** What may be sent again of an app's requests; undefined where it has no route. */
+  retriesOf(appId: string): RetryBudget | undefined;
 }
 
 /** The routes of one host (and port), by prefix. */
@@ -32,25 +35,32 @@ export type MadeRoutes = WeakMap<App, readonly (Route | RouteProblem)[]>;
 
 /**
  * Builds the table of all external URLs of enabled apps. Where two apps claim one URL the first (by id) has it. Takes
- * what is in `made`, and adds what is not.
+ * what is in `made`, and adds what is not; apps that have changed since `before` keep what may be sent again.
  */
-export function buildRoutes(apps: Iterable<App>, made: MadeRoutes = new WeakMap()): RouteTable {
+export function buildRoutes(
+  apps: Iterable<App>,
+  made: MadeRoutes = new WeakMap(),
+  before?: RouteTable,
+): RouteTable {
   const hosts = new Map<string, HostRoutes>();
   const problems: RouteProblem[] = [];
-  const spreads = new Map<string, Spread>();
+  const byApp = new Map<string, Route>();
   let withPort = false;
   let size = 0;
   const enabled = [...apps].filter((app) => app.enabled).sort((a, b) => a.id < b.id ? -1 : 1);
   for (const app of enabled) {
     let routes = made.get(app);
-    if (routes === undefined) made.set(app, routes = app.externalUrls.map((url) => routeOf(app, url)));
+    if (routes === undefined) {
+      const retries = before?.retriesOf(app.id) ?? new RetryBudget();
+      made.set(app, routes = app.externalUrls.map((url) => routeOf(app, url, retries)));
+    }
     for (const [i, route] of routes.entries()) {
       if ("reason" in route) problems.push(route);
       else if (!add(hosts, route)) {
         problems.push({ appId: app.id, url: app.externalUrls[i]!, reason: "another app has this URL" });
       } else {
         size++;
-        spreads.set(app.id, route.spread);
+        byApp.set(app.id, route);
         if (route.port !== undefined) withPort = true;
       }
     }
@@ -65,7 +75,8 @@ export function buildRoutes(apps: Iterable<App>, made: MadeRoutes = new WeakMap(
   return {
     size,
     problems,
-    spreadOf: (appId) => spreads.get(appId),
+    spreadOf: (appId) => byApp.get(appId)?.spread,
+    retriesOf: (appId) => byApp.get(appId)?.retries,
     match(host, port, path) {
       const route = find(host, port, path);
       if (route === undefined || !path.includes("%") || !SEPARATOR.test(path)) return route;

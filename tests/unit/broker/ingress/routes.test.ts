@@ -244,3 +244,15 @@ test("routes: how an app is spread is known by its id, as long as it has a route
   assert.equal(routes.spreadOf("one")?.groupId, "g");
   assert.equal(routes.spreadOf("off"), undefined);
 });
+
+test("an app keeps what may be sent again of its requests when it changes; its URLs share that, no other app does", () => {
+  const app = (id: string, revision: number) =>
+    appRecord({ id, revision, externalUrls: [`https://${id}.test/a`, `https://${id}.test/b`] });
+  const retries = (table: RouteTable, id: string, path: string) =>
+    table.match(`${id}.test`, undefined, path)!.retries;
+  const before = buildRoutes([app("one", 1), app("two", 1)]);
+  const after = buildRoutes([app("one", 2), app("two", 1)], new WeakMap(), before);
+  assert.equal(retries(after, "one", "/a"), retries(before, "one", "/a"));
+  assert.equal(retries(after, "one", "/b"), retries(before, "one", "/a"));
+  assert.notEqual(retries(after, "one", "/a"), retries(after, "two", "/a"));
+});
