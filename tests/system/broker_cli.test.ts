@@ -366,6 +366,10 @@ test("broker CLI: backs up while the store is in use; restore refuses until it i
   assert.ok((await stat(join(restored.json.replacedCa, "root.key.pem"))).isFile());
   const again = await brokerCli(["init", "--data-dir", data, "--json"]);
   assert.deepEqual([again.json.caFingerprint, again.json.adminTokenMade], [ca.caFingerprint, false]);
+  const config = join(other, "broker.yaml");
+  await writeFile(config, `dataDir: ${data}\n`);
+  const next = (await brokerCli(["init", "--config", config])).stdout.trimEnd().split("\n").at(-1);
+  assert.equal(next, `Next: sallyport-broker run --config ${config}`);
   assert.deepEqual(await readFile(join(data, "admin-token")), await readFile(dataFolder(folder).adminToken));
   const copy = await openStore({ path: dataFolder(data).store });
   t.after(() => copy.close());

@@ -1,5 +1,6 @@
 import type { BrokerConfiguration } from "../config.ts";
 import type { CliContext } from "./context.ts";
+import { shellWord } from "./shell_word.ts";
 
 /** Flags that say where the broker's configuration and files are. */
 export interface LocationOptions {
@@ -15,6 +16,12 @@ export async function localConfiguration(
   const { loadConfiguration } = await import("../../platform/configuration.ts");
   const { BROKER_CONFIGURATION } = await import("../config.ts");
   return loadConfiguration(BROKER_CONFIGURATION, { flags: { ...flags }, env });
+}
+
+/** The same flags again, each after a blank, for a command that is proposed next. */
+export function asLocated({ config, dataDir }: LocationOptions): string {
+  return (config === undefined ? "" : ` --config ${shellWord(config)}`) +
+    (dataDir === undefined ? "" : ` --data-dir ${shellWord(dataDir)}`);
 }
 
 /** Flags of `run` and `config check`: made from the specification, which is only read when they are asked for. */

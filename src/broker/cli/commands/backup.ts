@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { addCommand, addLocation } from "../command.ts";
-import { localConfiguration, type LocationOptions } from "../configuration.ts";
+import { asLocated, localConfiguration, type LocationOptions } from "../configuration.ts";
 import { type CliContext, printAnswer } from "../context.ts";
-import { quote } from "./groups.ts";
+import { shellWord } from "../shell_word.ts";
 
 interface Options extends LocationOptions {
   to?: string;
@@ -34,7 +34,7 @@ export function addBackupCommands(program: Command, context: CliContext): void {
       const secrets = isCaElsewhere ? "an admin token" : "the CA's keys";
       const text =
         `Backed up "${dataDir}" to "${folder}".\nIt holds ${secrets}: keep it as safe as the broker. ` +
-        `Back from it: sallyport-broker restore ${quote(folder)}${where(location)}`;
+        `Back from it: sallyport-broker restore ${shellWord(folder)}${asLocated(location)}`;
       printAnswer(context, { json: { backup: folder }, text }, json ?? false);
     });
 
@@ -54,14 +54,8 @@ export function addBackupCommands(program: Command, context: CliContext): void {
         `Restored "${dataDir}" from "${folder}".`,
         ...kept.map((path) => `What was there before is in "${path}".`),
         "What was revoked or deleted since the backup is back: look at token list and connector list.",
-        `Next: sallyport-broker run${where(location)}`,
+        `Next: sallyport-broker run${asLocated(location)}`,
       ];
       printAnswer(context, { json: { restored: dataDir, ...result }, text: text.join("\n") }, json ?? false);
     });
-}
-
-/** The flags that led here, for the command that comes next. */
-function where({ config, dataDir }: LocationOptions): string {
-  return (config === undefined ? "" : ` --config ${quote(config)}`) +
-    (dataDir === undefined ? "" : ` --data-dir ${quote(dataDir)}`);
 }

@@ -3,6 +3,7 @@ import type { GroupAnswer } from "../../admin/schemas/group.ts";
 import type { AdminClient } from "../admin_client.ts";
 import { addClientCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
+import { shellWord } from "../shell_word.ts";
 import { lookup } from "../lookup.ts";
 import { table, when } from "../table.ts";
 
@@ -30,7 +31,7 @@ export function addGroupCommands(program: Command, context: CliContext): void {
     example: "sallyport-broker group create Berlin",
   }, async (client, _options, name) => {
     const made = await client.post<GroupAnswer>("groups", { name });
-    const next = `Next: sallyport-broker token create --group ${quote(made.name)}`;
+    const next = `Next: sallyport-broker token create --group ${shellWord(made.name)}`;
     return { json: made, text: `Created group "${made.name}" (${made.id}).\n${next}` };
   });
 
@@ -53,9 +54,4 @@ export function addGroupCommands(program: Command, context: CliContext): void {
     await client.delete(`groups/${id}`);
     return { json: { deleted: id }, text: `Deleted group "${name}" (${id}).` };
   });
-}
-
-/** A name as it can be given to a shell. */
-export function quote(text: string): string {
-  return /^[A-Za-z0-9_.:/@*-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,10 +1,9 @@
 import type { Command } from "commander";
 import { silentLog } from "../../../platform/log.ts";
 import { addCommand, addLocation } from "../command.ts";
-import { localConfiguration, type LocationOptions } from "../configuration.ts";
+import { asLocated, localConfiguration, type LocationOptions } from "../configuration.ts";
 import { type CliContext, printAnswer } from "../context.ts";
 import { facts } from "../table.ts";
-import { quote } from "./groups.ts";
 
 /** `init` */
 export function addInitCommand(program: Command, context: CliContext): void {
@@ -41,7 +40,7 @@ export function addInitCommand(program: Command, context: CliContext): void {
           ["admin token", tokenMade ? `${folder.adminToken} (new, mode 0600)` : "was made before"],
         ]),
         "",
-        `Next: sallyport-broker run --data-dir ${quote(dataDir)}`,
+        `Next: sallyport-broker run${asLocated(location)}`,
       ];
       printAnswer(context, { json: made, text: text.join("\n") }, json ?? false);
     });
