@@ -96,6 +96,11 @@ export class Lane implements FrameSink, BacklogWaiter {
     return this.#moved > BULK_BYTES;
   }
 
+  /** True until the peer has let go of an exchange that we have aborted. */
+  get isGivenUp(): boolean {
+    return this.#answerTimer !== null;
+  }
+
   /** True while our direction of the exchange can still take data. */
   get isSending(): boolean {
     return this.#outflow.isOpen;
@@ -314,7 +319,7 @@ export class Lane implements FrameSink, BacklogWaiter {
 
   #read(chunk: Buffer): void {
     if (this.#life === "closed") return;
-    this.#owner.received(chunk.length);
+    this.#owner.received(chunk.length, this);
     try {
       this.#reader.push(chunk);
     } catch (error) {

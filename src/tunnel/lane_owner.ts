@@ -13,8 +13,8 @@ export interface LaneOwner {
   readonly roundTripMs: number;
   /** Milliseconds of a monotonic clock, refreshed at least once a turn of the event loop. */
   now(): number;
-  /** Bytes came in on a lane. */
-  received(bytes: number): void;
+  /** Bytes came in on the lane. */
+  received(bytes: number, lane: Lane): void;
   /** Connector's side only: an exchange begins. Call `lane.accept` at once, before anything else. */
   begun(lane: Lane, head: RequestHead): void;
   /** The exchange on the lane has moved more than `BULK_BYTES`; at most once an exchange. */

@@ -11,6 +11,9 @@ import { TunnelStage } from "../support/tunnel_stage.ts";
 import { Users } from "../support/user_requests.ts";
 
 const GETS = 20;
+/** When users give up, and by when their tunnel has to be out of rotation, which takes less than 5 s. */
+const IMPATIENT_MS = 200;
+const STUCK_WITHIN_MS = 20_000;
 /** The broker looks at the health of its tunnels several times in it. */
 const SEVERAL_LOOKS_MS = 4_000;
 
@@ -74,4 +77,28 @@ test("pings are answered and exchanges are not: out of rotation, its GETs go els
   assert.equal(await state(), "ready");
   assert.deepEqual(await ready(), [200, []]);
   assert.deepEqual(new Set((await Promise.all(posts)).map(({ status }) => status)), new Set([200]));
+});
+
+test("users who give up do not keep a tunnel in rotation on which nothing is answered", async () => {
+  await using stage = await TunnelStage.start();
+  const { origin } = await stage.backend((_req, res) => void res.end("elsewhere"));
+  await stage.publish("/", origin, { balancing: "round_robin" });
+  const stateDir = join(stage.folder, "wedged");
+  const token = await stage.broker.admin.enrolmentToken();
+  const { connectorId } = await registerConnector({ stateDir, token, runtime: connectorRuntime() });
+  using wedged = await LyingConnector.start(stateDir, GETS, [PROBE_CAPABILITY]);
+  let letGo = 0;
+  wedged.aborted = () => letGo += 1;
+  const isStuck = async () => {
+    const { tunnels } = await stage.broker.admin.request("GET", `connectors/${connectorId}`) as {
+      tunnels: { state: string }[];
+    };
+    return tunnels[0]?.state === "stuck";
+  };
+  const end = performance.now() + STUCK_WITHIN_MS;
+  while (!await isStuck()) {
+    assert.ok(performance.now() < end, `in rotation after ${letGo} users have given up`);
+    await fetch(stage.url(), { signal: AbortSignal.timeout(IMPATIENT_MS) }).catch(() => {});
+  }
+  assert.ok(letGo > 0, "some were there");
 });

@@ -20,7 +20,7 @@ export interface Probed {
   takeProbeLane(): Lane | undefined;
   /** True when it has as many lanes as it may have. */
   readonly isFull: boolean;
-  /** Bytes received on lanes since the start. */
+  /** Bytes received on lanes since the start, but for those that only let go of what users had given up. */
   readonly laneBytes: number;
   /** When the last exchange of a user was answered, milliseconds of the clock that `tick` is given. */
   readonly answeredAt: number;

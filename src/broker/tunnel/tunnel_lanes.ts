@@ -27,6 +27,8 @@ export interface TunnelOfLanes {
 }
 
 const RETIRE_EVERY_MS = 60_000;
+/** At most so much comes of a peer that lets go of an exchange that was given up: what is more was sent before. */
+const LETTING_GO_BYTES = 64;
 
 /** The lanes of one tunnel: which are idle, how many are busy and with what, and how many are too many. */
 export class TunnelLanes implements LaneOwner, Probed, Disposable {
@@ -136,8 +138,8 @@ export class TunnelLanes implements LaneOwner, Probed, Disposable {
     return performance.now();
   }
 
-  received(bytes: number): void {
-    this.laneBytes += bytes;
+  received(bytes: number, lane: Lane): void {
+    if (bytes > LETTING_GO_BYTES || !lane.isGivenUp) this.laneBytes += bytes;
     this.#tunnel.received(bytes);
   }
 
