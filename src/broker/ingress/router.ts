@@ -157,7 +157,9 @@ async function refreshGroup(
   const known = groups.get(groupId);
   try {
     const changes = await store.appChanges(groupId, known?.revision ?? 0);
-    groups.set(groupId, withChanges(known, changes));
+    const now = withChanges(known, changes);
+    if (now.apps.size > 0) groups.set(groupId, now);
+    else groups.delete(groupId); // It may be deleted next, of which nobody tells a router.
     return changes.apps;
   } catch (error) {
     if (!isNotFound(error)) throw error;
