@@ -142,7 +142,6 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
 
   boundReached(code: "app_busy" | "exchange_timeout"): void {
     if (this.state === "over") return;
-    if (this.state === "waiting") this.context.lanes.cancel(this);
     this.leave(TOO_LONG);
     this.fail(code);
   }
@@ -209,10 +208,7 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
   }
 
   #tooLarge(): boolean {
-    if (this.state !== "over") {
-      this.leave(TOO_LARGE);
-      this.fail(TOO_LARGE.code);
-    }
+    if (this.state !== "over") this.endWith(TOO_LARGE);
     return true;
   }
 
@@ -236,7 +232,7 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
     return this.#upload === "length" || (this.#upload === "open" && this.state === "sent");
   }
 
-  /** The response has begun: the request will not be sent again. */
+  /** The request will not be sent again. */
   protected forget(): void {
     this.#attempts?.letGo();
     this.#attempts = null;
@@ -248,8 +244,15 @@ export abstract class DispatchedRequest implements ExchangeHandler, LaneWaiter, 
     return this.userWatch ??= new UserWatch(idleSweep, userIdleMs, this);
   }
 
-  /** Lets go of the lane; aborts what is still open on it. */
+  /** Ends the exchange for this reason, towards the user and on its lane. */
+  protected endWith(reason: Abort): void {
+    this.leave(reason);
+    this.fail(reason.code);
+  }
+
+  /** Lets go of the lane, and aborts what is still open on it, or of the place among those who wait for one. */
   protected leave(reason: Abort): void {
+    if (this.state === "waiting") this.context.lanes.cancel(this);
     const lane = this.lane;
     this.lane = null;
     this.forget();

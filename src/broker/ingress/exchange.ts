@@ -19,8 +19,8 @@ const RESTARTING: Abort = { code: "restarting", begun: true };
 const USER_IDLE: Abort = { code: "user_idle", begun: true };
 
 /**
- * One exchange as the ingress carries it, whatever protocol the user speaks: from waiting for a lane to the last byte.
- * Subclasses say how a user's request is read and answered.
+ * One exchange as the ingress carries it, whatever protocol the user speaks, from its response's head to the last byte;
+ * subclasses say how a user's request is read and answered.
  */
 export abstract class IngressExchange extends DispatchedRequest implements FilteredExchange {
   #status = 0;
@@ -81,7 +81,7 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
     } catch {
       return this.#unusable();
     }
-    if (!head.hasBody) this.#complete([]);
+    if (!head.hasBody) this.#complete(NO_TRAILERS);
   }
 
   /**
@@ -114,8 +114,7 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
     if (this.#filter === null) return this.#complete(trailers);
     if (this.#isShort()) return this.#cut();
     // The lane may carry the next exchange while the last of this one is still in the filter.
-    if (this.lane?.isSending) this.stopBody();
-    this.leave(NOT_WANTED);
+    this.#leaveWhole();
     this.#trailers = trailers;
     this.#filter.end();
   }
@@ -209,7 +208,6 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
       this.leave(CANCELLED);
       return this.#log(undefined);
     }
-    if (this.state === "waiting") this.context.lanes.cancel(this);
     this.leave(CANCELLED);
     this.#finish("cancelled");
   }
@@ -224,8 +222,7 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
   /** Nothing has passed on an upgraded connection for its time: ends it, both ways. */
   protected expire(): void {
     if (this.state !== "answered" && this.state !== "half_closed") return;
-    this.leave(IDLE);
-    this.fail(IDLE.code);
+    this.endWith(IDLE);
   }
 
   #complete(trailers: HeaderList): void {
@@ -241,26 +238,28 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
       this.state = "half_closed";
       return;
     }
-    // Whoever answers early does not want the rest of the request.
-    if (this.lane?.isSending) this.stopBody();
-    this.leave(NOT_WANTED);
+    this.#leaveWhole();
     this.#log(undefined);
     // What is all written is not all taken.
     const { untaken } = this;
     if (untaken > 0) this.watchUser().unread(untaken);
   }
 
+  /** The response is all here. Whoever answers early does not want the rest of the request. */
+  #leaveWhole(): void {
+    if (this.lane?.isSending) this.stopBody();
+    this.leave(NOT_WANTED);
+  }
+
   /** The head cannot be said in the user's protocol, and nothing of it was. */
   #unusable(): void {
     this.state = "sent";
-    this.leave(UNUSABLE);
-    this.fail(UNUSABLE.code);
+    this.endWith(UNUSABLE);
   }
 
   /** The response is not what its head said, or cannot be said to its end: the user must not take it for whole. */
   #cut(): void {
-    this.leave(UNUSABLE);
-    this.fail(UNUSABLE.code);
+    this.endWith(UNUSABLE);
   }
 
   /** True while bytes of a body of known length are missing. */

@@ -10,17 +10,18 @@ import {
   headersOfStream,
   type HeaderTranslator,
   incomingHeaders,
-  incomingHeadersOfStream,
   NO_LENGTH,
 } from "./response_headers.ts";
 import { closeAfterAnswer, destroyWhenAborted, whenBodyEnds } from "./user_stream.ts";
+
+const NO_TRAILERS: HeaderList = [];
 
 /** An exchange with a user who speaks HTTP/2. */
 export class Http2Exchange extends IngressExchange {
   readonly #stream: ServerHttp2Stream;
   readonly #headers: IncomingHttpHeaders;
   readonly #pages: ErrorPages;
-  #trailers: HeaderList = [];
+  #trailers: HeaderList = NO_TRAILERS;
 
   constructor(
     context: ExchangeContext,
@@ -105,7 +106,7 @@ export class Http2Exchange extends IngressExchange {
     const page = this.#pages(code, this.target.requestId, this.#headers.accept, method);
     this.noteStatus(page.status);
     if (this.#stream.destroyed || this.#stream.closed) return;
-    this.#stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
+    this.#stream.respond(headersOfStream(page.status, page.headers));
     this.#stream.end(page.body);
   }
 

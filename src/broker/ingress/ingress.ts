@@ -20,7 +20,7 @@ import { hasLooped, markRequest } from "./request_marks.ts";
 import type { IdleSweep } from "./idle_sweep.ts";
 import type { RequestIds } from "./request_id.ts";
 import { keepTrailers } from "./request_trailers.ts";
-import { incomingHeadersOfStream } from "./response_headers.ts";
+import { headersOfStream } from "./response_headers.ts";
 import { backendTarget, type Route } from "./route.ts";
 import { UpgradeExchange, UpgradingUser } from "./upgrade_exchange.ts";
 import type { Router } from "./router.ts";
@@ -201,7 +201,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     const refused = (code: IngressCode, maintenance?: Maintenance): void => {
       deps.counters.failed(code);
       const page = pages(code, requestIds(), headers.accept, String(headers[":method"]), maintenance);
-      stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
+      stream.respond(headersOfStream(page.status, page.headers));
       stream.end(page.body);
       if (isConnect) closeAfterAnswer(stream);
     };

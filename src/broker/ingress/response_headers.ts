@@ -55,12 +55,7 @@ export function incomingTrailers(raw: HeaderList): HeaderList {
 }
 
 /** A header list for an HTTP/2 user: names in lower case, `:status` first. Throws where HTTP/2 cannot say a header. */
-export function incomingHeadersOfStream(status: number, raw: HeaderList, lengths?: LengthSink): string[] {
-  return headersOfStream(status, incomingHeaders(raw, lengths));
-}
-
-/** A list of `incomingHeaders` for an HTTP/2 user. Throws where HTTP/2 cannot say a header. */
-export function headersOfStream(status: number, kept: HeaderList): string[] {
+export function headersOfStream(status: number, kept: readonly string[]): string[] {
   const headers = [":status", String(status)];
   for (let i = 0; i < kept.length; i += 2) {
     checkHeader(kept[i]!, kept[i + 1]!);

@@ -6,7 +6,7 @@ import type { ErrorPages, ExchangeContext, ExchangeTarget } from "./exchange_con
 import { IngressExchange } from "./exchange.ts";
 import { objectOf } from "./http2_exchange.ts";
 import type { IdleSetting, IdleWatch } from "./idle_sweep.ts";
-import { headersOfStream, incomingHeadersOfStream } from "./response_headers.ts";
+import { headersOfStream } from "./response_headers.ts";
 import { closeAfterAnswer, destroyWhenAborted, whenBodyEnds } from "./user_stream.ts";
 import { SERVICE_RESTART, WebsocketBoundary } from "./websocket_boundary.ts";
 import { isAgreedSwitch, websocketKey } from "./websocket_handshake.ts";
@@ -136,7 +136,7 @@ export class WebsocketStreamExchange extends IngressExchange {
     const page = this.#pages(code, this.target.requestId, this.#accept, "CONNECT");
     this.noteStatus(page.status);
     if (this.#stream.destroyed || this.#stream.closed) return;
-    this.#stream.respond(incomingHeadersOfStream(page.status, [...page.headers]));
+    this.#stream.respond(headersOfStream(page.status, page.headers));
     this.#stream.end(page.body);
     closeAfterAnswer(this.#stream);
   }
