@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
-import { closing } from "../../src/connector/backend/errors.ts";
+import { exchangeError } from "../../src/connector/backend/exchange_error.ts";
 import { DiallingAgent } from "../../src/connector/backend/node_http.ts";
 import { NodeHttpExchange } from "../../src/connector/backend/node_http_exchange.ts";
 import { Http2Session } from "../../src/connector/backend/http2_session.ts";
@@ -116,7 +116,7 @@ test("node:http: a request given up while it waits is in no queue any more", asy
   waiting[1]!.abort();
   assert.equal(Object.values(agent.requests)[0]!.length, 2);
   waiting[0]!.abort();
-  waiting[2]!.fail(closing());
+  waiting[2]!.fail(exchangeError("backend_closed"));
   assert.deepEqual(Object.keys(agent.requests), []);
   first.abort();
 });
