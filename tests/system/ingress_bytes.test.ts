@@ -367,6 +367,25 @@ test("a response without a length ends where the backend ended it; HTTP/1.0 gets
   old.close();
 });
 
+test("bodies of a few bytes and of some thousand arrive byte for byte, with a length and in chunks", async () => {
+  const wire = await plain();
+  for (const length of [1, 255, 256, 2_047, 2_048, 2_049, 5_000]) {
+    // Every value of a byte, in an order that is none of text.
+    const body = Buffer.from(Array.from({ length }, (_, i) => (i * 151 + length) & 0xff)).toString("latin1");
+    const chunk = `${length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+    for (
+      const rest of [`Content-Length: ${length}\r\n\r\n${body}`, `Transfer-Encoding: chunked\r\n\r\n${chunk}`]
+    ) {
+      backend.answers(answer(`HTTP/1.1 200 OK\r\n${rest}`));
+      wire.send(`GET /bytes HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      const { status, body: got } = await wire.response();
+      assert.equal(status, 200);
+      assert.equal(got, body, `${length} bytes`);
+    }
+  }
+  wire.close();
+});
+
 test("HTTP/1.0 keep-alive, HTTP/1.1 keep-alive and pipelining keep their order", async () => {
   backend.answers(({ socket, head }) => {
     const [, target] = readHead(head).line.split(" ");

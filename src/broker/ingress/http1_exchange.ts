@@ -8,6 +8,12 @@ import { outgoingTrailers } from "./request_headers.ts";
 import { resetConnection } from "./reset_connection.ts";
 import { incomingHeaders, incomingTrailers, NO_LENGTH } from "./response_headers.ts";
 
+/**
+ * A body of no more is handed to Node as text, a character a byte: that becomes one piece with the head, and copying so little
+ * costs less than a second piece in the system call.
+ */
+const TEXT_BYTES = 2_048;
+
 /** An exchange with a user who speaks HTTP/1.1. */
 export class Http1Exchange extends IngressExchange implements Flushable {
   readonly #req: IncomingMessage;
@@ -102,6 +108,7 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   protected writeEnd(trailers: HeaderList): void {
     if (trailers.length > 0) this.#res.addTrailers(pairs(incomingTrailers(trailers)));
     if (this.#held === null) this.#res.end();
+    else if (this.#held.length <= TEXT_BYTES) this.#res.end(this.#held.toString("latin1"), "latin1");
     else this.#res.end(this.#held);
     this.#held = null;
   }
