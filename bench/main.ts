@@ -69,8 +69,9 @@ function heading(
   options: BenchOptions,
 ): string {
   const how = options.quick ? "quick run, rough figures" : "medians";
-  return `Sallyport benchmark: ${cpus} x ${cpu}; Node ${node}, nginx ${nginx}, wrk ${wrk}; ` +
-    `${options.rounds} ${options.rounds === 1 ? "round" : "rounds"}, ${how}`;
+  const rounds = `${options.rounds} ${options.rounds === 1 ? "round" : "rounds"}, ${how}`;
+  return `Sallyport benchmark: ${cpus} x ${cpu}; Node ${node}, nginx ${nginx}, wrk ${wrk}; ${rounds}\n` +
+    "Where peers are compared, each process has another CPU than those it talks to";
 }
 
 // Children of the stage end with this process: see `Child` and the nginx stage.

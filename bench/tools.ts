@@ -5,6 +5,7 @@ import { BenchError } from "./errors.ts";
 const TOOLS = [
   { command: "nginx", pack: "nginx-light", args: ["-v"] },
   { command: "wrk", pack: "wrk", args: ["-v"] },
+  { command: "taskset", pack: "util-linux", args: ["-V"] },
   { command: "perl", pack: "perl", args: ["-v"] },
 ];
 

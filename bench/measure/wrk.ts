@@ -9,6 +9,8 @@ export interface WrkOptions {
   /** Keep-alive connections, each with one request at a time. */
   clients: number;
   seconds: number;
+  /** Where it runs; everywhere by default. */
+  cpu?: number | null;
 }
 
 /** What wrk saw. */
@@ -22,9 +24,11 @@ export interface WrkResult {
 const SCRIPT = fileURLToPath(new URL("./wrk.lua", import.meta.url));
 
 /** One run of wrk, one thread. Any failed request fails the benchmark: figures of errors are worth nothing. */
-export async function wrk({ url, clients, seconds }: WrkOptions): Promise<WrkResult> {
+export async function wrk({ url, clients, seconds, cpu = null }: WrkOptions): Promise<WrkResult> {
+  const place = cpu === null ? [] : ["taskset", "-c", String(cpu)];
   const args = ["-t1", `-c${clients}`, `-d${seconds}s`, "--timeout", "10s", "-s", SCRIPT, url];
-  const { stdout } = await promisify(execFile)("wrk", args, { timeout: (seconds + 30) * 1000 });
+  const [program, ...rest] = [...place, "wrk", ...args];
+  const { stdout } = await promisify(execFile)(program!, rest, { timeout: (seconds + 30) * 1000 });
   const said = JSON.parse(stdout.slice(stdout.lastIndexOf("\n{") + 1));
   if (said.requests === 0 || said.socketErrors > 0 || said.statusErrors > 0 || said.timeouts > 0) {
     throw new BenchError(

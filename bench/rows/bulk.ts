@@ -26,17 +26,17 @@ function bulkRow({ name, kind, summary, quick, warmUp: warm, ...row }: BulkRow):
       const forMs = context.quick ? 700 : 3_000;
       const less = context.quick ? quick : undefined;
       const move = less?.move ?? row.move;
-      const lines = await inTurns(
-        context,
-        name,
+      const lines = await inTurns(context, name, {
+        contenders: await contenders(context, true),
         kind,
-        await contenders(context, true),
-        async ({ origin }, warmUp) => {
+        load: load.pid,
+        backend: (await context.stage.backend()).pid,
+        async turn({ origin }, warmUp) {
           const { bytes, ms } =
             await (warmUp ? (warm ?? row.move)(load, origin, 0) : move(load, origin, forMs));
           return { work: bytes / LARGE_BYTES * 1000, figures: { "MB/s": bytes / 1e3 / ms } };
         },
-      );
+      });
       return {
         title: summary,
         cpuUnit: "ms/100 MB",

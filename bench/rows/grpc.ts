@@ -34,7 +34,13 @@ export const grpc: Row = {
         const { calls, ms, p50Ms, p99Ms } = await stage.callers.call<Called>("calls", options);
         return { work: calls, figures: { "calls/s": calls / ms * 1_000, "p50 ms": p50Ms, "p99 ms": p99Ms } };
       };
-      const lines = await inTurns(context, grpc.name, "calls", all, turn);
+      const lines = await inTurns(context, grpc.name, {
+        contenders: all,
+        kind: "calls",
+        load: stage.callers.pid,
+        backend: stage.server.pid,
+        turn,
+      });
       progress("grpc: cancelling calls");
       return {
         title: grpc.summary,

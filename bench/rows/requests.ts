@@ -1,3 +1,4 @@
+import { cpuOf } from "../stage/cpus.ts";
 import { wrk } from "../measure/wrk.ts";
 import { atLeast, atMost, type Bar, type Line, type Row } from "../row.ts";
 import { contenders, cpuRatio, inTurns, productLine } from "./turns.ts";
@@ -17,17 +18,25 @@ function requestsRow({ name, summary, path, clients, bars }: RequestsRow): Row {
     summary,
     async run(context) {
       const seconds = context.quick ? 1 : 5;
-      const lines = await inTurns(
-        context,
-        name,
-        "requests",
-        await contenders(context, true),
-        async ({ origin }, warmUp) => {
-          const result = await wrk({ url: `${origin}${path}`, clients, seconds: warmUp ? 1 : seconds });
+      // What Node has compiled by then goes on becoming faster for some hundred thousand requests.
+      const warmUpSeconds = context.quick ? 1 : 8;
+      const lines = await inTurns(context, name, {
+        contenders: await contenders(context, true),
+        kind: "requests",
+        load: null,
+        backend: (await context.stage.backend()).pid,
+        async turn({ origin }, warmUp) {
+          const url = `${origin}${path}`;
+          const result = await wrk({
+            url,
+            clients,
+            seconds: warmUp ? warmUpSeconds : seconds,
+            cpu: cpuOf(0),
+          });
           const { requests: work, requestsPerSecond, p50Ms, p99Ms } = result;
           return { work, figures: { "requests/s": requestsPerSecond, "p50 ms": p50Ms, "p99 ms": p99Ms } };
         },
-      );
+      });
       return { title: summary, cpuUnit: "us/request", lines, bars: bars(lines), notes: [] };
     },
   };

@@ -1,6 +1,7 @@
 import { cpuMicros, rssMb } from "../measure/process.ts";
 import { median, medians } from "../measure/statistics.ts";
 import type { Line, RowContext } from "../row.ts";
+import { release, spread } from "../stage/cpus.ts";
 import type { Contender } from "../stage/stage.ts";
 
 /** What one turn of a contender gave: how much work it did, and figures by name; the first is what ratios compare. */
@@ -8,6 +9,18 @@ export interface Turn {
   /** CPU time is divided by this. */
   work: number;
   figures: Record<string, number>;
+}
+
+/** Contenders, and what they are to do in turns. */
+export interface Comparison {
+  contenders: readonly Contender[];
+  /** Kind of work: what was warmed up for it is warm for all rows of this kind. */
+  kind: string;
+  /** Process ids of who makes the load, null where each turn starts that itself, on `cpuOf(0)`; and of who answers it. */
+  load: number | null;
+  backend: number;
+  /** One turn; `warmUp`: its figures are not used. */
+  turn(contender: Contender, warmUp: boolean): Promise<Turn>;
 }
 
 /** The contender that ratios refer to. */
@@ -31,28 +44,25 @@ export async function contenders({ stage }: RowContext, withNginx: boolean): Pro
 }
 
 /**
- * Lets each contender have its turn, A B C A B C ..., and gives the medians. The first, shorter turn only warms up; in a
- * quick run one is enough for all rows that do the same `kind` of work.
+ * Lets each contender have its turn, A B C A B C ..., and gives the medians; `what` is for the progress. The first, shorter
+ * turn only warms up; in a quick run one is enough for all rows that do the same kind of work. In its turn each process on the
+ * path has another CPU than its neighbours.
  */
-export async function inTurns(
-  context: RowContext,
-  what: string,
-  kind: string,
-  all: readonly Contender[],
-  turn: (contender: Contender, warmUp: boolean) => Promise<Turn>,
-): Promise<Line[]> {
+export async function inTurns(context: RowContext, what: string, comparison: Comparison): Promise<Line[]> {
+  const { contenders: all, kind } = comparison;
   const taken = new Map(all.map(({ name }) => [name, [] as Taken[]]));
   for (const contender of all) {
     const warm = `${kind}: ${contender.name}`;
     if (context.quick && (contender.isWarm || context.stage.warm.has(warm))) continue;
     context.stage.warm.add(warm);
     context.progress(`${what}: warming up, ${contender.name}`);
-    await turn(contender, true);
+    await onPath(comparison, contender, () => comparison.turn(contender, true));
   }
   for (let round = 1; round <= context.rounds; round++) {
     for (const contender of all) {
       context.progress(`${what}: round ${round} of ${context.rounds}, ${contender.name}`);
-      taken.get(contender.name)!.push(await measured(contender, turn));
+      const turn = () => measured(contender, comparison.turn);
+      taken.get(contender.name)!.push(await onPath(comparison, contender, turn));
     }
   }
   const lines = all.map(({ name }) => summary(name, taken.get(name)!));
@@ -70,6 +80,21 @@ export function cpuRatio(lines: readonly Line[], process: string): number {
 /** The product's line. */
 export function productLine(lines: readonly Line[]): Line {
   return lines.find(({ name }) => name === "Sallyport")!;
+}
+
+/** Does `work` while each process on the path through `contender` has another CPU than its neighbours. */
+async function onPath<T>(
+  { load, backend }: Comparison,
+  { processes }: Contender,
+  work: () => Promise<T>,
+): Promise<T> {
+  const path = [load, ...Object.values(processes), backend];
+  spread(path);
+  try {
+    return await work();
+  } finally {
+    release(path.filter((pid) => pid !== null));
+  }
 }
 
 interface Taken extends Turn {

@@ -49,7 +49,13 @@ export const websocket: Row = {
     };
     // Before the load: a heap that has grown for that would hide it.
     const note = await idleCost(context, app, processes);
-    const lines = await inTurns(context, websocket.name, "messages", both, turn);
+    const lines = await inTurns(context, websocket.name, {
+      contenders: both,
+      kind: "messages",
+      load: load.pid,
+      backend: backend.pid,
+      turn,
+    });
     product.check();
     return {
       title: websocket.summary,

@@ -8,6 +8,7 @@ import { Worker } from "./worker.ts";
 
 /** Clients in a process of their own. */
 export interface Load {
+  readonly pid: number;
   download(options: DownloadOptions): Promise<Moved>;
   upload(options: UploadOptions): Promise<Moved>;
   /** Milliseconds to each first byte. */
@@ -31,6 +32,7 @@ const GRACE_MS = 60_000;
 export function startLoad(): Load {
   const worker = new Worker("load/main.ts");
   return {
+    pid: worker.pid,
     download: (options) => worker.call("download", options, options.forMs + 4 * GRACE_MS),
     upload: (options) => worker.call("upload", options, options.forMs + 4 * GRACE_MS),
     burst: (options) => worker.call("burst", options),

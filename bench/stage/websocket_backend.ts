@@ -2,6 +2,7 @@ import { Worker } from "./worker.ts";
 
 /** A running WebSocket server. */
 export interface WebsocketBackend {
+  readonly pid: number;
   /** Without a slash at the end. */
   origin: string;
   stop(): Promise<void>;
@@ -11,5 +12,5 @@ export interface WebsocketBackend {
 export async function startWebsocketBackend(): Promise<WebsocketBackend> {
   const worker = new Worker("backend/websockets.ts");
   const port = await worker.call<number>("listen");
-  return { origin: `http://127.0.0.1:${port}`, stop: () => worker.stop() };
+  return { pid: worker.pid, origin: `http://127.0.0.1:${port}`, stop: () => worker.stop() };
 }
