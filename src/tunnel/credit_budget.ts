@@ -9,7 +9,7 @@ const PROVEN_BYTES = 4.5 * 1024 * 1024;
 /**
  * How many bytes all peers together may have been granted and this process not yet passed on. The first
  * credit of every exchange is always given; growth beyond it comes out of what is free, and no exchange may
- * take more than a quarter of that. Half of all is kept for exchanges that have proven to have a reader: thousands whose
+ * take more than a quarter of that. Three quarters of all are kept for exchanges that have proven to have a reader: thousands whose
  * first bytes only fill kernel buffers cannot take it from one that keeps up.
  */
 export class CreditBudget {
@@ -41,7 +41,7 @@ export class CreditBudget {
    * that the exchange has had so far, bytes.
    */
   grow(window: number, passedOn: number): number {
-    const free = (passedOn < PROVEN_BYTES ? this.limit / 2 : this.limit) - this.#used;
+    const free = (passedOn < PROVEN_BYTES ? this.limit / 4 : this.limit) - this.#used;
     if (window >= MAX_CREDIT || window * 4 > free) return window;
     this.#used += window;
     return window * 2;

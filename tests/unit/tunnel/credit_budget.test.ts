@@ -18,9 +18,9 @@ test("credit budget: the first credit is always given, growth only out of a quar
   assert.equal(budget.used, 256 * 1024 + 20 * INITIAL_CREDIT);
 });
 
-test("credit budget: half of it is kept for exchanges that have proven to have a reader", () => {
+test("credit budget: three quarters of it are kept for exchanges that have proven to have a reader", () => {
   const budget = new CreditBudget(256 * MIB);
-  budget.take(128 * MIB);
+  budget.take(64 * MIB);
   assert.equal(budget.grow(INITIAL_CREDIT, 4.5 * MIB - 1), INITIAL_CREDIT);
   assert.equal(budget.grow(INITIAL_CREDIT, 4.5 * MIB), 2 * INITIAL_CREDIT);
 });
