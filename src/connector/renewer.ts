@@ -51,8 +51,10 @@ export class Renewer {
   /** The trust anchors that were looked at for it. */
   #ca = "";
   #notBefore = 0;
-  /** Ends the wait for a tunnel. */
+  /** Ends the wait for the next attempt. */
   #wake: () => void = () => {};
+  /** Something was told while an attempt was under way, which may have been too far to see it. */
+  #hasNews = false;
 
   constructor(options: RenewerOptions) {
     this.#options = options;
@@ -71,6 +73,7 @@ export class Renewer {
 
   /** Something is other than before: a tunnel is up, or the trust anchors have changed. */
   look(): void {
+    this.#hasNews = true;
     this.#wake();
   }
 
@@ -113,6 +116,7 @@ export class Renewer {
   /** What is due now: a renewal, or tunnels that still use the certificate before. */
   async #turn(signal: AbortSignal): Promise<void> {
     const { log } = this.#options;
+    this.#hasNews = false;
     try {
       this.#plan();
       if (this.#now() >= this.#dueAt) await this.#renew(signal);
@@ -190,7 +194,8 @@ export class Renewer {
     const { notAfter } = this.#options.identity();
     if (this.#failures === 0) return Math.min(Math.max(this.#dueAt - this.#now(), 0), LONGEST_WAIT_MS);
     const life = notAfter - this.#notBefore;
-    return backoffMs(this.#failures - 1, {
+    // At once would be without end: an attempt that fails may have made the news itself.
+    return backoffMs(this.#hasNews ? 0 : this.#failures - 1, {
       firstMs: between(250, life / 1_000, 5_000),
       capMs: between(1_000, life / 50, LONGEST_WAIT_MS),
     }, this.#random);

@@ -93,3 +93,51 @@ test("Renewer: what one tunnel cannot do another one is asked for, and each is m
   assert.deepEqual(moves.slice(0, 3), ["b", "a", "c"]);
   assert.equal(renewalError, "dead", "the first of the errors is shown");
 });
+
+test("Renewer: what is news while an attempt fails is looked at soon, however long the wait has become", {
+  timeout: 20_000,
+}, async (t) => {
+  const stop = new AbortController();
+  t.after(() => stop.abort()); // Before the folder goes.
+  const { state, identity } = await identityFolder(t);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let attempts = 0;
+  let failed = Promise.withResolvers<void>();
+  const tunnel = {
+    renew: () => {
+      attempts += 1;
+      if (attempts === 3) renewer.look();
+      return Promise.reject(new DialError("broker_unreachable", "dead", { retryable: true }));
+    },
+  };
+  const renewer = new Renewer({
+    stateDir: state,
+    identity: () => identity,
+    use: () => assert.fail("used"),
+    targetOf: () => assert.fail("dialled"),
+    supervisors: [{ tunnel, certificate: identity.certificate } as unknown as Supervisor],
+    log: { ...silentLog, warn: () => failed.resolve() },
+    now: () => NOW + 9 * DAY_MS,
+    random: () => 1,
+  });
+  const running = renewer.run(stop.signal);
+  const after = async (ms: number): Promise<number> => {
+    failed = Promise.withResolvers();
+    t.mock.timers.tick(ms);
+    await Promise.race([failed.promise, running]);
+    await new Promise((resolve) => setImmediate(resolve));
+    return attempts;
+  };
+  // The first attempt is due at once, as soon as the folder was looked at.
+  const first = failed.promise.then(() => "failed");
+  while (await Promise.race([first, new Promise((resolve) => setImmediate(resolve))]) !== "failed") {
+    t.mock.timers.tick(0);
+  }
+  assert.equal(attempts, 1);
+  assert.equal(await after(5_000), 2);
+  assert.equal(await after(10_000), 3);
+  assert.equal(await after(5_000), 4, "not after 20 s");
+  assert.equal(await after(40_000), 5, "the next wait is as long as it was to be");
+  stop.abort();
+  await running;
+});
