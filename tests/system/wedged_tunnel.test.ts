@@ -17,26 +17,33 @@ const STUCK_WITHIN_MS = 20_000;
 /** The broker looks at the health of its tunnels several times in it. */
 const SEVERAL_LOOKS_MS = 4_000;
 
-test("pings are answered and exchanges are not: out of rotation, its GETs go elsewhere, and it comes back by itself", async () => {
-  await using stage = await TunnelStage.start();
-  using users = new Users();
+/** Beside the stage's connector one that answers no exchange, not yet told what to do; and what the broker says of its tunnel. */
+async function wedgedConnector(stage: TunnelStage) {
   const { origin } = await stage.backend((_req, res) => void res.end("elsewhere"));
   await stage.publish("/", origin, { balancing: "round_robin" });
   const stateDir = join(stage.folder, "wedged");
   const token = await stage.broker.admin.enrolmentToken();
   const { connectorId } = await registerConnector({ stateDir, token, runtime: connectorRuntime() });
-  using wedged = await LyingConnector.start(stateDir, GETS, [PROBE_CAPABILITY]);
-  const held = new Map<Lane, string>();
-  let begun = 0;
-  wedged.answer = (lane, { appId, method }) => {
-    held.set(lane, appId === PROBE_APP_ID ? "probe" : method);
-    begun += 1;
-  };
+  const connector = await LyingConnector.start(stateDir, GETS, [PROBE_CAPABILITY]);
   const state = async () => {
     const { tunnels } = await stage.broker.admin.request("GET", `connectors/${connectorId}`) as {
       tunnels: { state: string }[];
     };
     return tunnels[0]?.state;
+  };
+  return { connector, state };
+}
+
+test("pings are answered and exchanges are not: out of rotation, its GETs go elsewhere, and it comes back by itself", async () => {
+  await using stage = await TunnelStage.start();
+  using users = new Users();
+  const { connector, state } = await wedgedConnector(stage);
+  using wedged = connector;
+  const held = new Map<Lane, string>();
+  let begun = 0;
+  wedged.answer = (lane, { appId, method }) => {
+    held.set(lane, appId === PROBE_APP_ID ? "probe" : method);
+    begun += 1;
   };
   const ready = async () => {
     const response = await fetch(new URL("/readyz", stage.broker.adminUrl));
@@ -81,22 +88,12 @@ test("pings are answered and exchanges are not: out of rotation, its GETs go els
 
 test("users who give up do not keep a tunnel in rotation on which nothing is answered", async () => {
   await using stage = await TunnelStage.start();
-  const { origin } = await stage.backend((_req, res) => void res.end("elsewhere"));
-  await stage.publish("/", origin, { balancing: "round_robin" });
-  const stateDir = join(stage.folder, "wedged");
-  const token = await stage.broker.admin.enrolmentToken();
-  const { connectorId } = await registerConnector({ stateDir, token, runtime: connectorRuntime() });
-  using wedged = await LyingConnector.start(stateDir, GETS, [PROBE_CAPABILITY]);
+  const { connector, state } = await wedgedConnector(stage);
+  using wedged = connector;
   let letGo = 0;
   wedged.aborted = () => letGo += 1;
-  const isStuck = async () => {
-    const { tunnels } = await stage.broker.admin.request("GET", `connectors/${connectorId}`) as {
-      tunnels: { state: string }[];
-    };
-    return tunnels[0]?.state === "stuck";
-  };
   const end = performance.now() + STUCK_WITHIN_MS;
-  while (!await isStuck()) {
+  while (await state() !== "stuck") {
     assert.ok(performance.now() < end, `in rotation after ${letGo} users have given up`);
     await fetch(stage.url(), { signal: AbortSignal.timeout(IMPATIENT_MS) }).catch(() => {});
   }

@@ -2,13 +2,27 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { DialError } from "../../../src/connector/errors.ts";
-import { Renewer } from "../../../src/connector/renewer.ts";
+import type { Identity } from "../../../src/connector/identity/identity.ts";
+import { Renewer, type RenewerOptions } from "../../../src/connector/renewer.ts";
 import type { Supervisor } from "../../../src/connector/supervisor.ts";
 import type { DialTarget } from "../../../src/connector/tunnel_socket.ts";
 import { silentLog } from "../../../src/platform/log.ts";
 import { identityFolder, NOW } from "../../support/identity_folder.ts";
 
 const DAY_MS = 86_400_000;
+
+/** A certificate that is due, one tunnel to renew it over, and nothing that may come of it. */
+function due(stateDir: string, identity: Identity, tunnel: unknown): RenewerOptions {
+  return {
+    stateDir,
+    identity: () => identity,
+    use: () => assert.fail("used"),
+    targetOf: () => assert.fail("dialled"),
+    supervisors: [{ tunnel, certificate: identity.certificate } as unknown as Supervisor],
+    log: silentLog,
+    now: () => NOW + 9 * DAY_MS,
+  };
+}
 
 test("Renewer: who wants it to stop does not wait for an answer of the broker, and nothing is written after it", async (t) => {
   const { state, identity, sign } = await identityFolder(t);
@@ -20,15 +34,7 @@ test("Renewer: who wants it to stop does not wait for an answer of the broker, a
       return answer.promise;
     },
   };
-  const renewer = new Renewer({
-    stateDir: state,
-    identity: () => identity,
-    use: () => assert.fail("used"),
-    targetOf: () => assert.fail("dialled"),
-    supervisors: [{ tunnel, certificate: identity.certificate } as unknown as Supervisor],
-    log: silentLog,
-    now: () => NOW + 9 * DAY_MS,
-  });
+  const renewer = new Renewer(due(state, identity, tunnel));
   const stop = new AbortController();
   const running = renewer.run(stop.signal);
   const csr = await asked.promise;
@@ -111,13 +117,8 @@ test("Renewer: what is news while an attempt fails is looked at soon, however lo
     },
   };
   const renewer = new Renewer({
-    stateDir: state,
-    identity: () => identity,
-    use: () => assert.fail("used"),
-    targetOf: () => assert.fail("dialled"),
-    supervisors: [{ tunnel, certificate: identity.certificate } as unknown as Supervisor],
+    ...due(state, identity, tunnel),
     log: { ...silentLog, warn: () => failed.resolve() },
-    now: () => NOW + 9 * DAY_MS,
     random: () => 1,
   });
   const running = renewer.run(stop.signal);
