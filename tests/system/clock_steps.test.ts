@@ -153,8 +153,8 @@ test("connector's clock past the end of its certificate: it is used on, and kept
   const serial = await serialOf(stage.stateDir);
   const status = () => readStatus(statusSocketPath(stage.stateDir));
   await clock.set(DAY_S);
-  await redialledAt(stage, DAY_S);
-  await stage.logged("used all the same");
+  // The clock may pass the end of the certificate after a dial has looked at it: the next dial says so then.
+  while (!stage.connectorLog.some((line) => line.includes("used all the same"))) await redial(stage);
   await stage.logged("certificate not renewed");
   await clock.set(0);
   await redialledAt(stage, 0);
