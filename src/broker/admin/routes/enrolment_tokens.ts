@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { encodeEnrolmentToken } from "../../../protocol/enrolment.ts";
 import { createEnrolmentSecret } from "../../enrol/secret.ts";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
+import { DEFAULT_GROUP_ID } from "../../model.ts";
 import { etagOf } from "../etag.ts";
 import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { problems } from "../schemas/problem.ts";
@@ -73,13 +74,14 @@ export function enrolmentTokenRoutes({ store, tokenFacts, clock }: AdminDeps): O
   });
 
   routes.openapi(create, async (c) => {
-    const { ttlSeconds, ...input } = c.req.valid("json");
-    await requireGroup(store, input.groupId);
+    const { ttlSeconds, groupId = DEFAULT_GROUP_ID, ...input } = c.req.valid("json");
+    await requireGroup(store, groupId);
     const { secret, sha256 } = createEnrolmentSecret();
     const text = encodeEnrolmentToken({ ...tokenFacts, secret });
     const now = clock.now();
     const token = await store.createEnrolmentToken(c.get("actor"), {
       ...input,
+      groupId,
       expiresAt: now + ttlSeconds * 1_000,
       secretSha256: sha256,
     });

@@ -33,7 +33,9 @@ export const newEnrolmentTokenSchema = enrolmentTokenSchema.extend({
 /** What makes an enrolment token. */
 export const enrolmentTokenInput = z.strictObject({
   description: line(200).default(""),
-  groupId: idText.default(DEFAULT_GROUP_ID),
+  groupId: idText.optional().openapi({
+    description: `The group of new connectors; \`${DEFAULT_GROUP_ID}\` without it.`,
+  }),
   maxUses: z.number().int().min(1).max(10_000).default(1),
   ttlSeconds: z.number().int().min(60).max(365 * DAY_S).default(DAY_S)
     .openapi({ description: "Seconds until it expires." }),
@@ -45,6 +47,9 @@ export const enrolmentTokenInput = z.strictObject({
     description:
       "A connector that is to register again, with its id and group; its certificates are revoked then.",
   }),
+}).refine(({ groupId, connectorId }) => groupId === undefined || connectorId === null, {
+  path: ["groupId"],
+  error: "a connector that registers again stays in its group; leave this out",
 }).openapi("EnrolmentTokenInput");
 
 /** Writes an enrolment token. */

@@ -17,7 +17,10 @@ test("enrolment tokens: limited to a machine and networks, or bound to a connect
   assert.equal(bound.body.connectorId, connector.id);
   const { items } = (await call("GET", "enrolment-tokens")).body;
   assert.ok(items.some((item: { networks: string[] }) => item.networks[0] === "10.0.0.0/8"));
-  for (const wrong of [{ networks: ["10.0.0.0"] }, { networks: ["example.com/8"] }, { machineName: "" }]) {
+  const twofold = { connectorId: connector.id, groupId: connector.groupId };
+  for (
+    const wrong of [{ networks: ["10.0.0.0"] }, { networks: ["example.com/8"] }, { machineName: "" }, twofold]
+  ) {
     assertProblem(await call("POST", "enrolment-tokens", wrong), 400, "invalid_request");
   }
   assertProblem(await call("POST", "enrolment-tokens", { connectorId: "gone" }), 404, "connector_unknown");
