@@ -1,4 +1,5 @@
 import type { Log } from "../platform/log.ts";
+import { unlessAborted } from "../platform/unless_aborted.ts";
 import { VERSION } from "../platform/version.ts";
 import { formatHostPort } from "../protocol/address.ts";
 import type { BrokerAddress } from "./broker_addresses.ts";
@@ -58,8 +59,8 @@ export class Comeback {
     while (!isOver && !this.#isGood()) {
       const before = this.#running;
       isOver = before === null || before.way === way;
-      const { over } = before ?? this.#begin(way, lasting, address);
-      await over.catch((error: Error) => {
+      const { over } = before ?? this.#begin(way, address);
+      await unlessAborted(lasting, over).catch((error: Error) => {
         if (!isOver && !lasting.aborted) return; // Its own way has not been tried yet.
         if (!isGoodByBrokersClock(error, identity().notAfter)) throw error;
         log.warn("certificate has expired by this host's clock only, which is wrong: used all the same");
@@ -72,8 +73,9 @@ export class Comeback {
     return now() < identity().notAfter;
   }
 
-  #begin(way: string, signal: AbortSignal, address: BrokerAddress): Attempt {
-    const over = this.#comeBack(signal, address).finally(() => this.#running = null);
+  /** Goes on until `stop`, whoever of those who wait for it gives up. */
+  #begin(way: string, address: BrokerAddress): Attempt {
+    const over = this.#comeBack(this.#stopping.signal, address).finally(() => this.#running = null);
     return this.#running = { way, over };
   }
 

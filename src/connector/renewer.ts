@@ -1,6 +1,7 @@
 import { backoffMs } from "../platform/backoff.ts";
 import { isIssuedBy, readCertificates, validity } from "../platform/certificate.ts";
 import type { Log } from "../platform/log.ts";
+import { unlessAborted } from "../platform/unless_aborted.ts";
 import { RenewalError } from "./identity/errors.ts";
 import type { Identity } from "./identity/identity.ts";
 import { type RenewalStep, renewIdentity } from "./identity/renewal.ts";
@@ -151,6 +152,7 @@ export class Renewer {
       const next = await renewIdentity({
         stateDir,
         identity: identity(),
+        // The same key is asked with again.
         ask: (csr) =>
           lead.tunnel === null ? Promise.reject(noTunnel()) : unlessAborted(signal, lead.tunnel.renew(csr)),
         prove: (candidate) =>
@@ -192,7 +194,9 @@ export class Renewer {
   #waitMs(): number {
     this.#plan();
     const { notAfter } = this.#options.identity();
-    if (this.#failures === 0) return Math.min(Math.max(this.#dueAt - this.#now(), 0), LONGEST_WAIT_MS);
+    if (this.#failures === 0) {
+      return this.#hasNews ? 0 : Math.min(Math.max(this.#dueAt - this.#now(), 0), LONGEST_WAIT_MS);
+    }
     const life = notAfter - this.#notBefore;
     // At once would be without end: an attempt that fails may have made the news itself.
     return backoffMs(this.#hasNews ? 0 : this.#failures - 1, {
@@ -225,16 +229,6 @@ export class Renewer {
     this.#plan();
     this.#dueAt = Math.min(this.#dueAt, this.#now());
   }
-}
-
-/** What is asked, or the reason of the signal if that comes first: the same key is asked with again. */
-function unlessAborted<T>(signal: AbortSignal, asked: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", abort);
-    asked.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-    if (signal.aborted) abort();
-  });
 }
 
 function noTunnel(): RenewalError {

@@ -156,7 +156,7 @@ export class Supervisor {
   ): Promise<void> {
     if (this.#doubted === tunnel || this.#tunnel !== tunnel) return;
     this.#doubted = tunnel;
-    const { target, log, wait = pause } = this.#options;
+    const { target, log, onReady, wait = pause } = this.#options;
     const over = new AbortController();
     void tunnel.ended.then(() => over.abort());
     const lasting = AbortSignal.any([this.#running, over.signal]);
@@ -173,6 +173,7 @@ export class Supervisor {
     for (let i = 0; i < MOST_BESIDE && !lasting.aborted && this.#tunnel === tunnel; i++) {
       try {
         await this.replace(await target(lasting), lasting, undefined, leave);
+        if (this.#tunnel !== null) onReady(this.#tunnel);
         break;
       } catch (error) {
         if (lasting.aborted) break;

@@ -275,6 +275,28 @@ test("trailers of a response survive on HTTP/1.1 and HTTP/2; those that frame or
   user.destroy();
 });
 
+test("trailers that are announced and cannot follow are no reason to refuse the response", async () => {
+  const head = "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nX-A: 1\r\n";
+  const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n`;
+  const cases = [
+    ["HEAD", "1.1", `${head}Transfer-Encoding: chunked\r\n\r\n`, 200, "", undefined],
+    ["GET", "1.1", `${head}Content-Length: 2\r\n\r\nok`, 200, "ok", undefined],
+    ["GET", "1.1", "HTTP/1.1 304 Not Modified\r\nTrailer: X-Sum\r\nX-A: 1\r\n\r\n", 304, "", undefined],
+    ["GET", "1.1", chunked, 200, "ok", "X-Sum"],
+    ["GET", "1.0", chunked, 200, "ok", undefined],
+  ] as const;
+  for (const [method, version, text, status, body, announced] of cases) {
+    backend.answers(answer(text));
+    const wire = await plain();
+    wire.send(`${method} / HTTP/${version}\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);
+    const response = await wire.response(method === "HEAD");
+    assert.deepEqual([response.status, response.body], [status, body], text);
+    assert.equal(valueOf(response.headers, "x-a"), "1");
+    assert.equal(valueOf(response.headers, "trailer"), announced, text);
+    wire.close();
+  }
+});
+
 test("103 Early Hints comes before the response, on HTTP/1.1 and HTTP/2, and not to HTTP/1.0", async () => {
   const hints =
     "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nlink: </b.js>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n" +

@@ -73,7 +73,15 @@ export class Http1Exchange extends IngressExchange implements Flushable {
   }
 
   protected writeHead(head: ResponseHead): void {
-    this.#res.writeHead(head.status, head.reason, this.finalHeaders(head));
+    const headers = this.finalHeaders(head);
+    try {
+      this.#res.writeHead(head.status, head.reason, headers);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ERR_HTTP_TRAILER_INVALID") throw error;
+      // Trailers are announced and cannot follow, of a response with a length or without a body, or over HTTP/1.0.
+      const all = headers.filter((_, i) => headers[i & ~1]!.toLowerCase() !== "trailer");
+      this.#res.writeHead(head.status, head.reason, all);
+    }
     if (!head.hasBody) return;
     // Node keeps a head until there is a body, which of a stream of events may come much later.
     this.#writes = "head";

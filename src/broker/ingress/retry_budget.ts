@@ -1,6 +1,6 @@
 /** Extra requests for each request of a user: what Finagle and Linkerd allow, too. */
 const SHARE = 0.2;
-/** Retries that are allowed before any were earned: a route that is new has shown no load yet, and may have little. */
+/** Retries that are allowed before any were earned: an app that is new has shown no load yet, and may have little. */
 const FIRST = 20;
 /** Retries that are saved up at most: as many as may be in flight on a tunnel when it is lost. */
 const MOST = 2_000;

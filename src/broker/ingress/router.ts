@@ -72,7 +72,10 @@ export async function createRouter(
     try {
       const fresh = new Map(groups);
       const read: App[] = [];
-      for (const groupId of taken) read.push(...await refreshGroup(store, fresh, groupId));
+      for (const groupId of taken) {
+        // One by one: a group may have more apps than a call can have arguments.
+        for (const app of await refreshGroup(store, fresh, groupId)) read.push(app);
+      }
       if (closed) return;
       groups = fresh;
       rebuild();

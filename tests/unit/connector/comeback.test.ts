@@ -50,7 +50,7 @@ test("Comeback: stopped while the broker says nothing, it gives up at once, and 
     const connected = once(server, "connection");
     const ensured = comeback.ensure(signal);
     await connected;
-    const refused = assert.rejects(ensured, { code: "registration_aborted" });
+    const refused = assert.rejects(ensured, { name: "AbortError" });
     await comeback.stop();
     await refused;
     assert.equal(dialled(), i);
@@ -74,9 +74,27 @@ test("Comeback: stopped, it does not go on with the address of who waits", async
   const comeback = await comebackOf(t, silent.address, () => begun += 1);
   const connected = once(silent.server, "connection");
   const asked = [silent, other].map(({ address }) => comeback.ensure(signal, address));
-  const refused = asked.map((one) => assert.rejects(one, { code: "registration_aborted" }));
+  const refused = asked.map((one) => assert.rejects(one, { name: "AbortError" }));
   await connected;
   await comeback.stop();
   await Promise.all(refused);
   assert.deepEqual([begun, other.dialled()], [1, 0]);
+});
+
+test("Comeback: who gives up does so alone; the others go on to wait for the same", async (t) => {
+  const { server, address, dialled } = await deadBroker(t, false);
+  const comeback = await comebackOf(t, address);
+  const gaveUp = new AbortController();
+  const connected = once(server, "connection");
+  const first = assert.rejects(comeback.ensure(gaveUp.signal, address), { name: "AbortError" });
+  let isOver = false;
+  const second = comeback.ensure(signal, address).finally(() => isOver = true);
+  const refused = assert.rejects(second);
+  await connected;
+  gaveUp.abort();
+  await first;
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([isOver, dialled()], [false, 1]);
+  await comeback.stop();
+  await refused;
 });

@@ -142,3 +142,48 @@ test("Renewer: what is news while an attempt fails is looked at soon, however lo
   stop.abort();
   await running;
 });
+
+test("Renewer: a tunnel that comes up with the certificate before while others are moved is moved next", {
+  timeout: 20_000,
+}, async (t) => {
+  const stop = new AbortController();
+  t.after(() => stop.abort()); // Before the folder goes.
+  const { state, identity, sign } = await identityFolder(t);
+  const moved = Promise.withResolvers<void>();
+  const supervisor = (tunnel: unknown, replaced: () => void) => {
+    let dialledWith = identity.certificate;
+    const one = {
+      tunnel,
+      get certificate() {
+        return one.tunnel === null ? null : dialledWith;
+      },
+      async replace(...[target, _signal, accept]: Parameters<Supervisor["replace"]>) {
+        await accept?.();
+        dialledWith = target.certificate;
+        replaced();
+      },
+    };
+    return one;
+  };
+  const late = supervisor(null, moved.resolve);
+  let used = identity;
+  const renewer: Renewer = new Renewer({
+    ...due(state, identity, null),
+    identity: () => used,
+    use: (next) => used = next,
+    targetOf: ({ certificate }) => ({ certificate }) as DialTarget,
+    supervisors: [
+      supervisor({ renew: sign }, () => {}),
+      late,
+      supervisor({}, () => {
+        late.tunnel = {};
+        renewer.look();
+      }),
+    ] as unknown as Supervisor[],
+  });
+  const running = renewer.run(stop.signal);
+  await moved.promise;
+  assert.equal(late.certificate, used.certificate);
+  stop.abort();
+  await running;
+});

@@ -59,6 +59,23 @@ function goodTunnel(
   };
 }
 
+/** What a tunnel needs of a connector without apps. */
+function context(): TunnelContext {
+  const context: Partial<TunnelContext> = {
+    apps: new KnownApps(),
+    health: { failed: () => {}, changed: () => {}, outOfReach: [] },
+    budget: new CreditBudget(1_000_000),
+    log: silentLog,
+    times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },
+    maxLanes: 100,
+    configPullIntervalMs: 60_000,
+    versionPollIntervalMs: 60_000,
+    hello: {} as never,
+    onNotice: () => {},
+  };
+  return context as TunnelContext;
+}
+
 type Step = Error | { lastsMs: number; welcome?: Fields; notice?: readonly [string, Fields] };
 
 /** Runs a supervisor through these dials with the largest jitter; gives the waits after each. */
@@ -70,20 +87,9 @@ async function waitsAfter(t: TestContext, steps: Step[], log = silentLog): Promi
   let at = 0;
   let current: { session: FakeSession; lastsMs: number } | null = null;
   let told: () => void = () => {};
-  const context: Partial<TunnelContext> = {
-    apps: new KnownApps(),
-    health: { failed: () => {}, changed: () => {}, outOfReach: [] },
-    budget: new CreditBudget(1_000_000),
-    log: silentLog,
-    times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },
-    maxLanes: 100,
-    configPullIntervalMs: 60_000,
-    versionPollIntervalMs: 60_000,
-    hello: {} as never,
-  };
   const supervisor = new Supervisor({
     target: () => ({}) as never,
-    context: context as TunnelContext,
+    context: context(),
     log,
     stepMs: 1_000,
     now: () => time,
@@ -209,17 +215,7 @@ test("a signal ends the tunnel and the run", async () => {
   const { dialled, session } = goodTunnel();
   const supervisor = new Supervisor({
     target: () => ({}) as never,
-    context: {
-      apps: new KnownApps(),
-      health: { failed: () => {}, changed: () => {}, outOfReach: [] },
-      budget: new CreditBudget(1_000_000),
-      log: silentLog,
-      times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },
-      maxLanes: 100,
-      configPullIntervalMs: 60_000,
-      versionPollIntervalMs: 60_000,
-      hello: {},
-    } as unknown as TunnelContext,
+    context: context(),
     log: silentLog,
     stepMs: 1_000,
     dial: () => Promise.resolve(dialled),
@@ -230,4 +226,27 @@ test("a signal ends the tunnel and the run", async () => {
   assert.equal(session.destroyed, true);
   assert.equal(supervisor.tunnel, null);
   assert.equal(supervisor.state, "stopped");
+});
+
+test("a tunnel that was dialled beside one that is about to end is told of like any other", async () => {
+  const controller = new AbortController();
+  const [first, second] = [goodTunnel(), goodTunnel()];
+  const dials = [first, second];
+  const ready: unknown[] = [];
+  const supervisor: Supervisor = new Supervisor({
+    target: () => ({}) as never,
+    context: context(),
+    log: silentLog,
+    stepMs: 1_000,
+    dial: () => Promise.resolve(dials.shift()!.dialled),
+    onReady: (tunnel) => {
+      assert.equal(tunnel, supervisor.tunnel);
+      ready.push(tunnel);
+      if (dials.length > 0) first.channel.notice("drain", { graceMs: 1_000 });
+      else setImmediate(() => controller.abort());
+    },
+  });
+  await supervisor.run(controller.signal);
+  assert.equal(new Set(ready).size, 2);
+  first.session.destroy();
 });

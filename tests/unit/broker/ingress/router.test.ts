@@ -175,3 +175,27 @@ test("a closed router listens no more", async () => {
   assert.equal(router.current().size, 0);
   assert.equal(state.listeners.size, 0);
 });
+
+test("a group of more apps than a call can have arguments is read at once", async () => {
+  const apps = Array.from(
+    { length: 150_000 },
+    (_, at) => appRecord({ id: `a${at}`, revision: 1, externalUrls: [] }),
+  );
+  let tell: (change: Change) => void = () => {};
+  const read: number[] = [];
+  using router = await createRouter({
+    store: {
+      listApps: () => Promise.resolve({ items: [], next: null }),
+      appChanges: () => Promise.resolve({ revision: 1, full: true, apps, removedIds: [] }),
+      onChange: (listener) => {
+        tell = listener;
+        return () => {};
+      },
+    },
+    log: { ...silentLog, error: (_, fields) => assert.fail(String(fields?.error)) },
+    onRead: ({ length }) => read.push(length),
+  });
+  tell({ kind: "apps", groupIds: ["default"] });
+  await router.settled();
+  assert.deepEqual(read, [0, 150_000]);
+});
