@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
 import process from "node:process";
 import { DemoError } from "../src/demo/errors.ts";
+import { cpuOf } from "./stage/cpus.ts";
 import { BenchError } from "./errors.ts";
 import { type BenchOptions, parseBenchOptions, usage } from "./options.ts";
 import { Progress } from "./progress.ts";
@@ -70,8 +71,10 @@ function heading(
 ): string {
   const how = options.quick ? "quick run, rough figures" : "medians";
   const rounds = `${options.rounds} ${options.rounds === 1 ? "round" : "rounds"}, ${how}`;
-  return `Sallyport benchmark: ${cpus} x ${cpu}; Node ${node}, nginx ${nginx}, wrk ${wrk}; ${rounds}\n` +
-    "Where peers are compared, each process has another CPU than those it talks to";
+  return `Sallyport benchmark: ${cpus} x ${cpu}; Node ${node}, nginx ${nginx}, wrk ${wrk}; ${rounds}` +
+    (cpuOf(0) === null
+      ? ""
+      : "\nWhere peers are compared, each process has another CPU than those it talks to");
 }
 
 // Children of the stage end with this process: see `Child` and the nginx stage.

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { BenchError } from "../errors.ts";
 import { processTree } from "../measure/process.ts";
 
-/** The CPUs that this process may use. */
-const ALL: readonly number[] = allowed();
+/** The CPUs that this process may use, once it has been asked for them. */
+let all: readonly number[] | null = null;
 
 /**
  * The CPU of a step on the path from the load (0) to the backend: each step has another one than its neighbours. Null: there is
@@ -15,26 +15,30 @@ const ALL: readonly number[] = allowed();
  * costs a path of two programs more than a path of one.
  */
 export function cpuOf(step: number): number | null {
-  return ALL.length < 2 ? null : ALL[step % ALL.length]!;
+  all ??= allowed();
+  return all.length < 2 ? null : all[step % all.length]!;
 }
 
-/** Keeps processes, with their children, each on the CPU of its step: `path` is from the load (null: not there yet) on. */
+/**
+ * Keeps the main thread of processes, and of their children, each on the CPU of its step: `path` is from the load (null: not
+ * there yet) on. Threads beside it, such as those that collect garbage, run where there is room.
+ */
 export function spread(path: readonly (number | null)[]): void {
-  if (ALL.length < 2) return;
   for (const [step, pid] of path.entries()) {
-    if (pid !== null) keepOn(pid, String(cpuOf(step)));
+    const cpu = cpuOf(step);
+    if (pid !== null && cpu !== null) keepOn(pid, String(cpu));
   }
 }
 
 /** Lets processes, with their children, run everywhere again. */
 export function release(pids: Iterable<number>): void {
-  if (ALL.length < 2) return;
-  for (const pid of pids) keepOn(pid, ALL.join());
+  if (cpuOf(0) === null) return;
+  for (const pid of pids) keepOn(pid, all!.join());
 }
 
 function keepOn(pid: number, cpus: string): void {
   for (const one of processTree(pid)) {
-    const { status, stderr } = spawnSync("taskset", ["-acp", cpus, String(one)], { encoding: "utf8" });
+    const { status, stderr } = spawnSync("taskset", ["-cp", cpus, String(one)], { encoding: "utf8" });
     if (status !== 0) throw new BenchError(`Cannot keep process ${one} on CPU ${cpus}: ${stderr.trim()}`);
   }
 }
