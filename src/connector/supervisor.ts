@@ -231,12 +231,12 @@ export class Supervisor {
   async #once(signal: AbortSignal): Promise<void> {
     const { context, log, stepMs, target, onReady, dial = dialTunnel, now = monotonic } = this.#options;
     this.#state = "dialling";
-    let tunnel: ConnectorTunnel | null = null;
-    const stop = () => tunnel?.stop(this.#options.drainMs ?? 0);
+    let starting: ConnectorTunnel | null = null;
+    const stop = () => (this.#tunnel ?? starting)?.stop(this.#options.drainMs ?? 0);
     try {
       const dialledWith = await target(signal);
       const dialled = await dial(this.#byOwnAddress(dialledWith), stepMs, signal);
-      tunnel = new ConnectorTunnel(dialled, context);
+      const tunnel = starting = new ConnectorTunnel(dialled, context);
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();
       const welcome = await tunnel.start();
@@ -254,8 +254,8 @@ export class Supervisor {
       });
       onReady(tunnel);
       const begun = now();
-      const reason = await this.#lastEnd(tunnel, (next) => tunnel = next);
-      this.#waits.lost(now() - begun, tunnel.reconnectWindowMs);
+      const { last, reason } = await this.#lastEnd(tunnel);
+      this.#waits.lost(now() - begun, last.reconnectWindowMs);
       this.#lastError = reason;
       if (!signal.aborted) {
         log.warn(
@@ -267,7 +267,7 @@ export class Supervisor {
         );
       }
     } catch (error) {
-      tunnel?.close(error as Error);
+      (this.#tunnel ?? starting)?.close(error as Error);
       this.#waits.failed(error as Error);
       this.#lastError = error as Error;
       if (!signal.aborted && !this.#isTold(shutOutBy(this.#lastError))) {
@@ -280,16 +280,15 @@ export class Supervisor {
     }
   }
 
-  /** Why the last of the tunnels ended that took one another's place, beginning with this one. */
-  async #lastEnd(first: ConnectorTunnel, follow: (next: ConnectorTunnel) => void): Promise<Error | null> {
+  /** The last of the tunnels that took one another's place, beginning with this one, and why it ended. */
+  async #lastEnd(first: ConnectorTunnel): Promise<{ last: ConnectorTunnel; reason: Error | null }> {
     let watched = first;
     for (;;) {
       const moved = new Promise<void>((resolve) => this.#moved = resolve);
       const reason = await Promise.race([watched.ended, moved]);
       const next = this.#tunnel;
-      if (next === null || next === watched) return reason ?? null;
+      if (next === null || next === watched) return { last: watched, reason: reason ?? null };
       watched = next;
-      follow(watched);
     }
   }
 }

@@ -250,3 +250,25 @@ test("a tunnel that was dialled beside one that is about to end is told of like 
   assert.equal(new Set(ready).size, 2);
   first.session.destroy();
 });
+
+test("a signal within the call that tells of a tunnel dialled beside another ends that tunnel and the run", {
+  timeout: 10_000,
+}, async (t) => {
+  const controller = new AbortController();
+  const [first, second] = [goodTunnel(), goodTunnel()];
+  t.after(() => [first, second].forEach(({ session }) => session.destroy()));
+  const dials = [first, second];
+  const supervisor = new Supervisor({
+    target: () => ({}) as never,
+    context: context(),
+    log: silentLog,
+    stepMs: 1_000,
+    dial: () => Promise.resolve(dials.shift()!.dialled),
+    onReady: () => {
+      if (dials.length > 0) first.channel.notice("drain", { graceMs: 1_000 });
+      else controller.abort();
+    },
+  });
+  await supervisor.run(controller.signal);
+  assert.equal(supervisor.state, "stopped");
+});
