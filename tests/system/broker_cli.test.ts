@@ -206,7 +206,22 @@ test("broker CLI: a token enrols a connector, which is then shown, moved, disabl
   assert.match(text.stdout, /^spt1_\S+\n$/);
   assert.equal(parseEnrolmentToken(text.stdout.trim()).brokerAddress, TOKEN_FACTS.brokerAddress);
   assert.match(text.stderr, /sallyport-connector register/);
+  const longer = ["--ttl", "7d", "--uses", "5", "--machine-name", "dmz-2", "--network", "10.0.0.0/8"];
+  const changed = await json("token", "set", made.id, ...longer);
+  assert.deepEqual([changed.maxUses, changed.uses, changed.description], [5, 2, "dmz"]);
+  assert.deepEqual([changed.machineName, changed.networks], ["dmz-2", ["10.0.0.0/8"]]);
+  assert.ok(Date.parse(changed.expiresAt) > Date.parse(made.expiresAt));
+  const table = await cli("token", "set", made.id, "--machine-name", "-", "--network", "-");
+  assert.match(
+    table.stdout,
+    new RegExp(`^Changed enrolment token ${made.id}\\.\nID +STATUS .*\n${made.id} +live `),
+  );
+  const { machineName, networks, maxUses } = (await json("token", "list"))[0];
+  assert.deepEqual([machineName, networks, maxUses], [null, [], 5]);
+  await refused(2, "usage_invalid", "token", "set", made.id);
+  await refused(1, "value_invalid", "token", "set", made.id, "--uses", "1");
   assert.equal((await json("token", "revoke", made.id)).status, "revoked");
+  await refused(1, "token_revoked", "token", "set", made.id, "--uses", "9");
   const statuses = (await json("token", "list")).map(({ status }: { status: string }) => status);
   assert.deepEqual(statuses.sort(), ["live", "revoked"]);
 });

@@ -35,6 +35,7 @@ const PROBLEMS: Readonly<Record<string, readonly [ContentfulStatusCode, string]>
   url_taken: [409, "The external URL is in use"],
   group_not_empty: [409, "The group still has members"],
   group_undeletable: [409, "This group always exists"],
+  token_revoked: [409, "The enrolment token is revoked"],
   admin_token_last: [409, "Nobody could get in any more"],
   store_unavailable: [503, "The store does not answer"],
 };

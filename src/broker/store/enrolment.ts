@@ -1,11 +1,12 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Actor, EnrolmentToken, Timestamp } from "../model.ts";
 import { parseCidrList } from "../listener/address.ts";
 import { toConnector } from "./connectors.ts";
 import type { Database, Queries } from "./database.ts";
-import { notFound, TokenRefusedError } from "./errors.ts";
+import { checkVersion, notFound, StoreError, TokenRefusedError } from "./errors.ts";
 import { groupRow } from "./groups.ts";
 import { rowsToAsk, toPage } from "./page.ts";
-import type { NewConnector, Store } from "./port.ts";
+import type { EnrolmentTokenPatch, NewConnector, Store } from "./port.ts";
 import { newRecord, nextVersion, toRecord } from "./record.ts";
 import type { ConnectorTable, EnrolmentTokenTable } from "./schema.ts";
 
@@ -17,6 +18,7 @@ export function enrolmentCalls(
   | "listEnrolmentTokens"
   | "getEnrolmentToken"
   | "createEnrolmentToken"
+  | "updateEnrolmentToken"
   | "revokeEnrolmentToken"
   | "enrolConnector"
 > {
@@ -61,6 +63,31 @@ export function enrolmentCalls(
           ...(connectorId === null ? {} : { connectorId }),
         });
         return toToken(row);
+      }),
+
+    updateEnrolmentToken: (actor, id, patch, expectedVersion) =>
+      database.write(async ({ db, now, audit }) => {
+        const row = await tokenRow(db, id);
+        checkVersion("enrolment token", row, expectedVersion);
+        if (row.revoked_at !== null) {
+          throw new TokenRefusedError("token_revoked", `Cannot change token "${id}": it is revoked`, id);
+        }
+        const before = toToken(row);
+        const details = whatDiffers(before, patch);
+        if (Object.keys(details).length === 0) return before;
+        const { description, expiresAt, maxUses, machineName, networks } = { ...before, ...details };
+        if (maxUses < row.uses) throw fewerUses(row, maxUses);
+        const changed = {
+          description,
+          expires_at: expiresAt,
+          max_uses: maxUses,
+          machine_name: machineName,
+          networks: JSON.stringify(networks),
+          ...nextVersion(row, now),
+        };
+        await db.updateTable("enrolment_tokens").set(changed).where("id", "=", id).execute();
+        await audit(actor, "token.update", id, details);
+        return toToken({ ...row, ...changed });
       }),
 
     revokeEnrolmentToken: (actor, id) =>
@@ -151,6 +178,23 @@ async function tokenRow(db: Queries, id: string): Promise<EnrolmentTokenTable> {
   const row = await db.selectFrom("enrolment_tokens").selectAll().where("id", "=", id).executeTakeFirst();
   if (row === undefined) throw notFound("enrolment token", id);
   return row;
+}
+
+/** The part of a patch that would change the token. */
+function whatDiffers(token: EnrolmentToken, patch: EnrolmentTokenPatch): EnrolmentTokenPatch {
+  return Object.fromEntries(
+    Object.entries(patch).filter(([name, value]) =>
+      value !== undefined && !isDeepStrictEqual(value, token[name as keyof EnrolmentTokenPatch])
+    ),
+  );
+}
+
+function fewerUses({ id, uses }: EnrolmentTokenTable, maxUses: number): StoreError {
+  return new StoreError(
+    "value_invalid",
+    `Cannot let token "${id}" be used ${maxUses} time(s): it has been used ${uses} time(s) already`,
+    { details: { tokenId: id, uses, maxUses } },
+  );
 }
 
 /** The token with this secret, neither revoked nor expired. */

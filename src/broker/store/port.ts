@@ -12,6 +12,11 @@ import type {
   Timestamp,
 } from "../model.ts";
 
+/** What of an enrolment token can be changed; what is not named stays. */
+export type EnrolmentTokenPatch = Partial<
+  Pick<EnrolmentToken, "description" | "expiresAt" | "maxUses" | "machineName" | "networks">
+>;
+
 /** One page of a list, in order of `id` unless said otherwise; `next` is the cursor of the following page. */
 export interface Page<T> {
   items: T[];
@@ -147,6 +152,13 @@ export interface Store {
       /** `connector_unknown` where there is none with this id; its group is the token's then. */
       connectorId?: string | null;
     },
+  ): Promise<EnrolmentToken>;
+  /** `token_revoked` where it is, `value_invalid` for fewer uses than it has had. */
+  updateEnrolmentToken(
+    actor: Actor,
+    id: string,
+    patch: EnrolmentTokenPatch,
+    expectedVersion?: number,
   ): Promise<EnrolmentToken>;
   revokeEnrolmentToken(actor: Actor, id: string): Promise<EnrolmentToken>;
   /**

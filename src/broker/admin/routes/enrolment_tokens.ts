@@ -3,13 +3,14 @@ import { encodeEnrolmentToken } from "../../../protocol/enrolment.ts";
 import { createEnrolmentSecret } from "../../enrol/secret.ts";
 import type { AdminDeps, AdminEnv } from "../deps.ts";
 import { DEFAULT_GROUP_ID } from "../../model.ts";
-import { etagOf } from "../etag.ts";
+import { etagOf, expectedVersion } from "../etag.ts";
 import { pageAnswer, pageOf, pageQuery } from "../paging.ts";
 import { problems } from "../schemas/problem.ts";
-import { idParam } from "../schemas/record.ts";
+import { idParam, ifMatchHeader } from "../schemas/record.ts";
 import { answers, creates, lists, takes } from "../schemas/responses.ts";
 import {
   enrolmentTokenInput,
+  enrolmentTokenPatch,
   enrolmentTokenSchema,
   newEnrolmentTokenSchema,
   toEnrolmentToken,
@@ -53,6 +54,19 @@ const get = createRoute({
   responses: { 200: answers("The token, without its text.", enrolmentTokenSchema), ...problems(401, 404) },
 });
 
+const update = createRoute({
+  method: "patch",
+  path,
+  operationId: "updateEnrolmentToken",
+  tags,
+  summary: "Change an enrolment token; never its text, group or connector",
+  request: { params: idParam, headers: ifMatchHeader, body: takes(enrolmentTokenPatch) },
+  responses: {
+    200: answers("The token as it is now.", enrolmentTokenSchema),
+    ...problems(400, 401, 404, 409, 412),
+  },
+});
+
 const revoke = createRoute({
   method: "delete",
   path,
@@ -66,6 +80,7 @@ const revoke = createRoute({
 /** Routes of enrolment tokens. */
 export function enrolmentTokenRoutes({ store, tokenFacts, clock }: AdminDeps): OpenAPIHono<AdminEnv> {
   const routes = createRouter();
+  const versionOf = (id: string) => async () => (await store.getEnrolmentToken(id)).version;
 
   routes.openapi(list, async (c) => {
     const page = await store.listEnrolmentTokens(c.req.valid("query"));
@@ -94,6 +109,16 @@ export function enrolmentTokenRoutes({ store, tokenFacts, clock }: AdminDeps): O
   routes.openapi(get, async (c) => {
     const token = await store.getEnrolmentToken(c.req.valid("param").id);
     return c.json(toEnrolmentToken(token, clock.now()), 200, { ETag: etagOf(token.version) });
+  });
+
+  routes.openapi(update, async (c) => {
+    const { id } = c.req.valid("param");
+    const { ttlSeconds, ...patch } = c.req.valid("json");
+    const expected = await expectedVersion(c.req.header("if-match"), versionOf(id));
+    const now = clock.now();
+    const expiresAt = ttlSeconds === undefined ? {} : { expiresAt: now + ttlSeconds * 1_000 };
+    const token = await store.updateEnrolmentToken(c.get("actor"), id, { ...patch, ...expiresAt }, expected);
+    return c.json(toEnrolmentToken(token, now), 200, { ETag: etagOf(token.version) });
   });
 
   routes.openapi(revoke, async (c) => {

@@ -30,19 +30,24 @@ export const newEnrolmentTokenSchema = enrolmentTokenSchema.extend({
   token: z.string().openapi({ description: "Shown once: give it to `sallyport-connector register`." }),
 }).openapi("NewEnrolmentToken");
 
+const maxUses = z.number().int().min(1).max(10_000);
+const ttlSeconds = z.number().int().min(60).max(365 * DAY_S);
+const machineName = line(255).pipe(z.string().min(1)).nullable();
+const networks = z.array(network).max(64);
+
+const MACHINE = "The only machine that may use it, by the name that it registers with.";
+const NETWORKS = "CIDR networks that it may be used from, as the broker sees the address.";
+
 /** What makes an enrolment token. */
 export const enrolmentTokenInput = z.strictObject({
   description: line(200).default(""),
   groupId: idText.optional().openapi({
     description: `The group of new connectors; \`${DEFAULT_GROUP_ID}\` without it.`,
   }),
-  maxUses: z.number().int().min(1).max(10_000).default(1),
-  ttlSeconds: z.number().int().min(60).max(365 * DAY_S).default(DAY_S)
-    .openapi({ description: "Seconds until it expires." }),
-  machineName: line(255).pipe(z.string().min(1)).nullable().default(null)
-    .openapi({ description: "The only machine that may use it, by the name that it registers with." }),
-  networks: z.array(network).max(64).default([])
-    .openapi({ description: "CIDR networks that it may be used from, as the broker sees the address." }),
+  maxUses: maxUses.default(1),
+  ttlSeconds: ttlSeconds.default(DAY_S).openapi({ description: "Seconds until it expires." }),
+  machineName: machineName.default(null).openapi({ description: MACHINE }),
+  networks: networks.default([]).openapi({ description: NETWORKS }),
   connectorId: idText.nullable().default(null).openapi({
     description:
       "A connector that is to register again, with its id and group; its certificates are revoked then.",
@@ -51,6 +56,15 @@ export const enrolmentTokenInput = z.strictObject({
   path: ["groupId"],
   error: "a connector that registers again stays in its group; leave this out",
 }).openapi("EnrolmentTokenInput");
+
+/** What changes an enrolment token: what is not named stays. */
+export const enrolmentTokenPatch = z.strictObject({
+  description: line(200),
+  maxUses: maxUses.openapi({ description: "Not fewer than it has had." }),
+  ttlSeconds: ttlSeconds.openapi({ description: "Seconds from now until it expires." }),
+  machineName: machineName.openapi({ description: `${MACHINE} null: any.` }),
+  networks: networks.openapi({ description: `${NETWORKS} Empty: any.` }),
+}).partial().openapi("EnrolmentTokenPatch");
 
 /** Writes an enrolment token. */
 export function toEnrolmentToken(

@@ -7,13 +7,16 @@ import { table, when } from "../table.ts";
 import { findConnector } from "./connectors.ts";
 import { findGroup } from "./groups.ts";
 
-interface CreateOptions {
-  group?: string;
+interface ChangeOptions {
   uses?: number;
   ttl?: number;
   description?: string;
   machineName?: string;
   network?: string[];
+}
+
+interface CreateOptions extends ChangeOptions {
+  group?: string;
   connector?: string;
 }
 
@@ -71,18 +74,43 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     example: "sallyport-broker token list",
   }, async (client) => {
     const tokens = await client.list<EnrolmentTokenAnswer>("enrolment-tokens");
-    const rows = tokens.map((t) => [
-      t.id,
-      t.status,
-      t.groupId,
-      `${t.uses}/${t.maxUses}`,
-      when(t.expiresAt),
-      boundsOf(t),
-      t.description,
-    ]);
-    const head = ["ID", "STATUS", "GROUP ID", "USES", "EXPIRES", "ONLY FOR", "DESCRIPTION"];
-    return { json: tokens, text: table(head, rows, "No token. Next: sallyport-broker token create") };
+    return { json: tokens, text: tokenTable(tokens) };
   });
+
+  addClientCommand<ChangeOptions>(token, context, {
+    usage: "set <id>",
+    about: "change an enrolment token: what is not named stays; one that is revoked stays as it is",
+    example: "sallyport-broker token set TOKEN_ID --uses 10 --ttl 7d",
+  }, async (client, { uses, ttl, description, machineName, network }, id) => {
+    const patch = {
+      maxUses: uses,
+      ttlSeconds: ttl,
+      description,
+      machineName: machineName === "-" ? null : machineName,
+      networks: network?.length === 1 && network[0] === "-" ? [] : network,
+    };
+    if (Object.values(patch).every((value) => value === undefined)) {
+      throw new UsageError("usage_invalid", "Cannot change the token: nothing to change was given");
+    }
+    const changed = await client.patch<EnrolmentTokenAnswer>(
+      `enrolment-tokens/${encodeURIComponent(id!)}`,
+      patch,
+    );
+    return { json: changed, text: `Changed enrolment token ${changed.id}.\n${tokenTable([changed])}` };
+  })
+    .option(
+      "--uses <number>",
+      "how many connectors may use it in all, with those that have",
+      wholeNumber("--uses"),
+    )
+    .option("--ttl <duration>", "how long it can be used from now on, e.g. 30m, 24h, 7d", durationSeconds)
+    .option("--machine-name <name>", "the only machine that may use it; -: any")
+    .option(
+      "--network <cidr>",
+      "network that it may be used from; can be given several times; -: any",
+      collect,
+    )
+    .option("--description <text>", "a note for administrators");
 
   addClientCommand(token, context, {
     usage: "revoke <id>",
@@ -92,6 +120,20 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     const revoked = await client.delete<EnrolmentTokenAnswer>(`enrolment-tokens/${encodeURIComponent(id!)}`);
     return { json: revoked, text: `Revoked enrolment token ${id}.` };
   });
+}
+
+function tokenTable(tokens: readonly EnrolmentTokenAnswer[]): string {
+  const rows = tokens.map((t) => [
+    t.id,
+    t.status,
+    t.groupId,
+    `${t.uses}/${t.maxUses}`,
+    when(t.expiresAt),
+    boundsOf(t),
+    t.description,
+  ]);
+  const head = ["ID", "STATUS", "GROUP ID", "USES", "EXPIRES", "ONLY FOR", "DESCRIPTION"];
+  return table(head, rows, "No token. Next: sallyport-broker token create");
 }
 
 /** What a token is limited to beside its group. */

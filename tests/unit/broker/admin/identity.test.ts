@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createEnrolmentSecret } from "../../../../src/broker/enrol/secret.ts";
 import { adminFixture, assertProblem } from "../../../support/admin_fixture.ts";
-import { enrolOne } from "../../../support/store_fixture.ts";
+import { ADMIN, enrolOne, newConnector } from "../../../support/store_fixture.ts";
 
 test("enrolment tokens: limited to a machine and networks, or bound to a connector; what is no network is refused", async (t) => {
   const { call, store, clock } = await adminFixture(t);
@@ -24,6 +25,54 @@ test("enrolment tokens: limited to a machine and networks, or bound to a connect
     assertProblem(await call("POST", "enrolment-tokens", wrong), 400, "invalid_request");
   }
   assertProblem(await call("POST", "enrolment-tokens", { connectorId: "gone" }), 404, "connector_unknown");
+});
+
+test("enrolment tokens: changed under If-Match, never in text, group or connector, and not once revoked", async (t) => {
+  const { call, clock, store } = await adminFixture(t);
+  const made = await call("POST", "enrolment-tokens", { maxUses: 2, machineName: "dmz-1" });
+  const path = `enrolment-tokens/${made.body.id}`;
+  const { token: _text, ...shown } = made.body;
+  clock.time += 1_000;
+  const ifMatch = { "If-Match": made.headers.get("etag")! };
+  const patch = { description: "later", maxUses: 3, networks: ["10.0.0.0/8"], machineName: null };
+  const changed = await call("PATCH", path, { ...patch, ttlSeconds: 3_600 }, ifMatch);
+  assert.equal(changed.status, 200, JSON.stringify(changed.body));
+  assert.deepEqual(changed.body, {
+    ...shown,
+    ...patch,
+    expiresAt: new Date(clock.time + 3_600_000).toISOString(),
+    updatedAt: new Date(clock.time).toISOString(),
+    etag: changed.headers.get("etag"),
+  });
+  assert.notEqual(changed.body.etag, shown.etag);
+  assert.deepEqual((await call("GET", path)).body, changed.body);
+  assertProblem(await call("PATCH", path, { maxUses: 4 }, ifMatch), 412, "version_conflict");
+  const faults = [{ maxUses: 0 }, { ttlSeconds: 59 }, { networks: ["x"] }, { machineName: "" }];
+  const others = [{ groupId: "default" }, { connectorId: null }, { token: "x" }, { uses: 0 }];
+  for (const wrong of [...faults, ...others]) {
+    assertProblem(await call("PATCH", path, wrong), 400, "invalid_request");
+  }
+  const { sha256 } = createEnrolmentSecret();
+  const used = await store.createEnrolmentToken(ADMIN, {
+    description: "",
+    groupId: "default",
+    expiresAt: clock.time + 1_000,
+    maxUses: 2,
+    secretSha256: sha256,
+  });
+  await store.enrolConnector(sha256, newConnector("a"), clock.time);
+  await store.enrolConnector(sha256, { ...newConnector("b"), publicKeySha256: "b" }, clock.time);
+  assertProblem(
+    await call("PATCH", `enrolment-tokens/${used.id}`, { maxUses: 1 }),
+    400,
+    "value_invalid",
+  );
+  const more = await call("PATCH", `enrolment-tokens/${used.id}`, { maxUses: 5 });
+  assert.deepEqual([more.body.status, more.body.uses], ["live", 2]);
+
+  await call("DELETE", path);
+  assertProblem(await call("PATCH", path, { maxUses: 4 }), 409, "token_revoked");
+  assertProblem(await call("PATCH", "enrolment-tokens/x", { maxUses: 4 }), 404, "not_found");
 });
 
 test("certificates: listed, revoked alone with a reason, and still in the list", async (t) => {

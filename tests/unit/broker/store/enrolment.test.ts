@@ -45,6 +45,51 @@ test("enrolment tokens: create, get, list, revoke; the secret's hash appears now
   });
 });
 
+test("enrolment tokens: what is patched changes, is audited and holds at the next use; the rest stays", async (t) => {
+  const { store, clock } = await temporaryStore(t);
+  const made = await store.createEnrolmentToken(ADMIN, settings);
+  await assert.rejects(store.enrolConnector("s", newConnector("a"), 2_000), { code: "token_expired" });
+  clock.time += 4;
+  const patch = { description: "later", expiresAt: 3_000, maxUses: 2, networks: ["198.51.100.0/24"] };
+  const changed = await store.updateEnrolmentToken(ADMIN, made.id, patch, 1);
+  assert.deepEqual(changed, { ...made, ...patch, version: 2, updatedAt: clock.time });
+  assert.deepEqual(await store.getEnrolmentToken(made.id), changed);
+  const [entry] = (await store.listAudit({ limit: 1 })).items;
+  assert.deepEqual([entry!.action, entry!.target, entry!.details], ["token.update", made.id, patch]);
+
+  const update = (more: object, version?: number) =>
+    store.updateEnrolmentToken(ADMIN, made.id, more, version);
+  await assert.rejects(update({ description: "x" }, 1), { code: "version_conflict" });
+  assert.deepEqual(await update({ ...patch }), changed, "nothing that differs is no change");
+  assert.deepEqual(await update({}), changed);
+  assert.equal((await store.listAudit({ limit: 1 })).items[0]!.id, entry!.id);
+
+  await store.enrolConnector("s", newConnector("a"), 2_000);
+  await store.enrolConnector("s", { ...newConnector("b"), publicKeySha256: "key b" }, 2_000);
+  await assert.rejects(update({ maxUses: 1 }), { code: "value_invalid" });
+  assert.equal((await update({ maxUses: 2, machineName: "host-c" })).uses, 2);
+  const { updatedAt } = await update({ maxUses: 3 });
+  assert.equal(updatedAt, clock.time);
+  const late = { ...newConnector("c"), publicKeySha256: "key c" };
+  await assert.rejects(store.enrolConnector("s", { ...late, machineName: "host-d" }, 2_000), {
+    code: "token_wrong_machine",
+  });
+  assert.equal((await update({ machineName: null, networks: [] })).machineName, null);
+  await store.enrolConnector("s", { ...late, externalIp: "203.0.113.7" }, 2_000);
+});
+
+test("enrolment tokens: a revoked one cannot be changed, nor one that does not exist", async (t) => {
+  const { store } = await temporaryStore(t);
+  const { id } = await store.createEnrolmentToken(ADMIN, settings);
+  const revoked = await store.revokeEnrolmentToken(ADMIN, id);
+  await assert.rejects(store.updateEnrolmentToken(ADMIN, id, { maxUses: 5 }), { code: "token_revoked" });
+  await assert.rejects(store.updateEnrolmentToken(ADMIN, id, { maxUses: 5 }, 1), {
+    code: "version_conflict",
+  });
+  assert.deepEqual(await store.getEnrolmentToken(id), revoked);
+  await assert.rejects(store.updateEnrolmentToken(ADMIN, "x", {}), { code: "not_found" });
+});
+
 test("enrolment: a token makes a connector of its group and is used once", async (t) => {
   const { store, clock, changes } = await temporaryStore(t);
   const { id: groupId } = await store.createGroup(ADMIN, "Branch");
