@@ -1,5 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Child } from "../../src/demo/child.ts";
+import { NotInTime, until as untilThere } from "../support/until.ts";
 import type { FaultStage, FaultStageOptions } from "./fault_stage.ts";
 import type { OpenLoop, Shot, Summary } from "./open_loop.ts";
 
@@ -44,14 +44,10 @@ export async function until(
   condition: () => Promise<boolean> | boolean,
   times = 1,
 ): Promise<void> {
-  const withinMs = patienceMs * times;
-  const end = performance.now() + withinMs;
-  while (!await condition()) {
-    if (performance.now() > end) {
-      throw new FaultNotInjected(`Cannot inject fault: waited ${withinMs} ms until ${what}`);
-    }
-    await delay(20);
-  }
+  await untilThere(what, condition, { withinMs: patienceMs * times }).catch((cause) => {
+    if (!(cause instanceof NotInTime)) throw cause;
+    throw new FaultNotInjected(`Cannot inject fault: ${cause.message}`, { cause });
+  });
 }
 
 /** Kills a program; throws `FaultNotInjected` when it does not die of that. */

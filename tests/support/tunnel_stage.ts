@@ -12,7 +12,9 @@ import {
   startConnector,
 } from "../../src/demo/processes.ts";
 import { connectorRuntime } from "./connector_runtime.ts";
+import { LogLines } from "./log_lines.ts";
 import { type TcpRelay, tcpRelay } from "./tcp_relay.ts";
+import { until } from "./until.ts";
 
 /** A tunnel as the admin API shows it. */
 export interface TunnelFacts {
@@ -58,9 +60,11 @@ export class TunnelStage implements AsyncDisposable {
   connector!: ConnectorProcess;
   connectorId = "";
   #brokerArgs: readonly string[] = [];
-  /** What the connector has logged, a line each. */
-  readonly connectorLog: string[] = [];
-  #onLine = (): void => {};
+  readonly #brokerLines = new LogLines();
+  readonly #connectorLines = new LogLines();
+  /** What broker and connector have logged, a line each. */
+  readonly brokerLog: readonly string[] = this.#brokerLines.lines;
+  readonly connectorLog: readonly string[] = this.#connectorLines.lines;
 
   private constructor(folder: string, relay: TcpRelay, options: StageOptions) {
     this.folder = folder;
@@ -107,7 +111,10 @@ export class TunnelStage implements AsyncDisposable {
       }),
       args: ["--drain-ms", "0", "--log-format", "json", ...this.#brokerArgs],
       env: this.#options.brokerEnv,
-      onLog: this.#options.onBrokerLog,
+      onLog: (line) => {
+        this.#brokerLines.add(line);
+        this.#options.onBrokerLog?.(line);
+      },
     });
     this.#stack.defer(() => broker.stop());
     this.broker = broker;
@@ -124,30 +131,29 @@ export class TunnelStage implements AsyncDisposable {
     this.connectorId = String(registration.connectorId);
   }
 
-  /** Starts the connector and waits until its tunnel is up. */
+  /** Starts the connector and waits until a request could go through its tunnel at once. */
   async startConnector(): Promise<void> {
     const connector = await startConnector({
       stateDir: this.stateDir,
       runtime: connectorRuntime(),
       args: ["--log-format", "json", ...this.#options.connectorArgs ?? []],
       env: this.#options.connectorEnv,
-      onLog: (line) => {
-        this.connectorLog.push(line);
-        this.#onLine();
-      },
+      onLog: (line) => this.#connectorLines.add(line),
     });
     this.#stack.defer(() => connector.stop());
     this.connector = connector;
+    // Its lanes come after the tunnel; a broker that lets no request wait would refuse one until then.
+    await this.until("a lane is there", ({ tunnels }) => tunnels.some(({ lanesIdle }) => lanesIdle > 0));
   }
 
-  /** Resolves with the first line of the connector's log, from line `from` on, that has `text` in it. */
-  async logged(text: string, from = 0): Promise<Record<string, unknown>> {
-    for (let at = from;;) {
-      for (; at < this.connectorLog.length; at++) {
-        if (this.connectorLog[at]!.includes(text)) return JSON.parse(this.connectorLog[at]!);
-      }
-      await new Promise<void>((resolve) => this.#onLine = resolve);
-    }
+  /** The first line of the connector's log, from line `from` on, that has `text` in it; waits until it is there. */
+  logged(text: string, from = 0): Promise<Record<string, unknown>> {
+    return this.#connectorLines.logged(text, from);
+  }
+
+  /** As `logged`, of the broker's log. */
+  brokerLogged(text: string, from = 0): Promise<Record<string, unknown>> {
+    return this.#brokerLines.logged(text, from);
   }
 
   /** An internal web server of this process; gives its origin, e.g. `http://127.0.0.1:8080`. */
@@ -191,12 +197,10 @@ export class TunnelStage implements AsyncDisposable {
 
   /** Asks the API until the connector is as `holds` wants it. */
   async until(what: string, holds: (facts: ConnectorFacts) => boolean): Promise<ConnectorFacts> {
-    const end = performance.now() + 20_000;
-    for (;;) {
-      const facts = await this.facts();
-      if (holds(facts)) return facts;
-      if (performance.now() > end) throw new Error(`Not within 20 s: ${what}: ${JSON.stringify(facts)}`);
-    }
+    let facts: ConnectorFacts | undefined;
+    const more = () =>
+      `It is ${JSON.stringify(facts)}; its log ends\n  ${this.connectorLog.slice(-10).join("\n  ")}`;
+    return await until(what, async () => holds(facts = await this.facts()) && facts, { more });
   }
 
   /** Resolves when no lane carries an exchange. */

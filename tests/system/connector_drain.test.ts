@@ -8,6 +8,7 @@ import { statusSocketPath } from "../../src/connector/status/socket_path.ts";
 import { type ConnectorProcess, registerConnector, startConnector } from "../../src/demo/processes.ts";
 import { connectorRuntime } from "../support/connector_runtime.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 import { Users } from "../support/user_requests.ts";
 
 let stage: TunnelStage;
@@ -58,14 +59,6 @@ async function lanesOf(id: string): Promise<{ idle: number; busy: number } | und
   };
   const [tunnel] = tunnels;
   return tunnel && { idle: tunnel.lanesIdle, busy: tunnel.lanesBusy };
-}
-
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (!await holds()) {
-    if (performance.now() > end) throw new Error(`Not within 10 s: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
 
 test("a connector with responses in flight finishes them at SIGTERM and exits 0; no request fails meanwhile", async () => {

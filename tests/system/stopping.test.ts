@@ -34,7 +34,7 @@ test("a broker that stops says so on /readyz first, and serves new connections o
   const ready = () => fetch(new URL("/readyz", stage.broker.adminUrl));
   assert.equal((await ready()).status, 200);
   const stopped = stage.broker.stop();
-  const answer = await until("not ready", async () => {
+  const answer = await until("it is not ready", async () => {
     const answer = await ready();
     return answer.status !== 200 && answer;
   });
@@ -67,8 +67,7 @@ for (const who of ["broker", "connector"] as const) {
     assert.equal(response.status, 200);
     const { child } = stage[who];
     child.signal("SIGTERM");
-    const said = who === "broker" ? "stopping: waiting" : "connector is about to stop";
-    await until(said, () => stage.broker.child.lastLog.some((line) => line.includes(said)));
+    await stage.brokerLogged(who === "broker" ? "stopping: waiting" : "connector is about to stop");
     assert.equal(child.exit, null);
     child.signal("SIGTERM");
     const { code, signal } = await child.exited;
