@@ -78,13 +78,25 @@ export function withTable(
   return `${page.slice(0, begin)}${BEGIN}\n\n${sections.join("\n\n")}\n\n${page.slice(end)}`;
 }
 
-/** What stands in the page's table. */
+/** What stands in the page's table. A heading ends with an empty line: the formatter wraps a long one. */
 function measurements(text: string): Measurement[] {
   const found: { how: string; lines: string[] }[] = [];
-  for (const one of text.split("\n")) {
-    const how = /^Measured with (.*)\.$/.exec(one)?.[1];
-    if (how !== undefined) found.push({ how, lines: [] });
-    else if (one.startsWith("| ")) found.at(-1)?.lines.push(one);
+  let below: string[] | undefined;
+  for (const block of text.split(/\n\s*\n/)) {
+    const [rows, words] = [true, false].map((are) =>
+      block.split("\n").filter((one) => one.startsWith("| ") === are)
+    );
+    const said = words!.join(" ").trim();
+    if (said !== "") {
+      const how = /^Measured with (.*)\.$/.exec(said)?.[1];
+      below = how === undefined ? undefined : [];
+      if (how !== undefined) found.push({ how, lines: below! });
+    }
+    if (rows!.length === 0) continue;
+    if (below === undefined) {
+      throw new Error(`Cannot write the table: nothing says what "${rows![0]}" was measured with`);
+    }
+    below.push(...rows!);
   }
   return found;
 }

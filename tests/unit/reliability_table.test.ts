@@ -52,3 +52,27 @@ test("the line of a fault that is no more goes; a page without a place for the t
   });
   assert.throws(() => withTable("nothing here", [], faults, "a machine"));
 });
+
+test("a heading that the formatter has wrapped keeps its lines", () => {
+  const how = `${"a machine with a long name, ".repeat(5)}Mr. Foo`;
+  const page = withTable(EMPTY, rows("old", "one"), faults, how)
+    .replace(/(?<=name,) (?=a machine)/g, "\n");
+  assert.match(page, /^Measured with a machine with a long name,$/m);
+  assert.deepEqual(shown(withTable(page, rows("new", "two"), faults, "another")), {
+    "Measured with another.": ["two new"],
+    [`Measured with ${how}.`]: ["one old"],
+  });
+});
+
+test("a line without a heading is refused rather than lost, or put below another", () => {
+  const two = withTable(
+    withTable(EMPTY, rows("old", "one"), faults, "a machine"),
+    rows("new", "two"),
+    faults,
+    "a fast one",
+  );
+  for (const how of ["a machine", "a fast one"]) {
+    const page = two.replace(`Measured with ${how}`, "Measured somehow");
+    assert.throws(() => withTable(page, [], faults, "another"), /measured with/);
+  }
+});
