@@ -259,7 +259,8 @@ test("an authority elsewhere signs through a command; one that fails, hangs or s
 test("an authority elsewhere: init makes no other one; where it cannot sign just when its root changes it signs later", async (t) => {
   const folder = await temporary(t);
   const [certificates, key] = [join(folder, "ca.pem"), join(folder, "issuing.key")];
-  const [before, after] = [await createRoot("before", Date.now()), await createRoot("after", Date.now())];
+  const before = await createRoot("before", Date.now() - 86_400_000);
+  const after = await createRoot("after", Date.now());
   const issuedBy = async (root: Authority, name: string) => {
     const issuing = await createIssuing(root, name, Date.now());
     await writeFile(certificates, issuing.pem + after.pem + before.pem);
@@ -290,7 +291,7 @@ test("an authority elsewhere: init makes no other one; where it cannot sign just
   ) => [fingerprint, state]);
   assert.deepEqual(states, [
     [certificateFingerprint(before.certificate), "in use"],
-    [certificateFingerprint(after.certificate), "trusted"],
+    [certificateFingerprint(after.certificate), "next"],
   ]);
   assert.deepEqual([shown.json.rootKey, shown.json.encrypted], ["elsewhere", null]);
   const changed = await brokerCli(["ca", "roll-over", "--data-dir", dataDir, "--json"], env);
@@ -307,4 +308,33 @@ test("an authority elsewhere: init makes no other one; where it cannot sign just
   }
   await ca.tend();
   assert.deepEqual(told, names, "once each");
+});
+
+test("an authority elsewhere is shown also when it has ended, and its next root is told from the former one", async (t) => {
+  const folder = await temporary(t);
+  const certificates = join(folder, "ca.pem");
+  const yearsAgo = (years: number) => Date.now() - years * 365 * 86_400_000;
+  const [former, root, next] = await Promise.all(
+    [40, 30, 1].map((years) => createRoot(`of ${years} years ago`, yearsAgo(years))),
+  );
+  const issuing = await createIssuing(root!, "ended", yearsAgo(25));
+  await writeFile(certificates, [issuing, former, next, root].map((one) => one!.pem).join(""));
+  const env = { SALLYPORT_CA_SIGN_COMMAND: "/bin/false", SALLYPORT_CA_CERTIFICATES_FILE: certificates };
+  const show = (...more: string[]) => brokerCli(["ca", "show", "--data-dir", folder, ...more], env);
+  const shown = await show("--json");
+  assert.equal(shown.code, 0, shown.stderr);
+  const of = (one: Authority, expired: boolean) => ({
+    fingerprint: certificateFingerprint(one.certificate),
+    notAfter: new Date(one.certificate.validTo).toISOString(),
+    expired,
+  });
+  assert.deepEqual(shown.json.roots, [
+    { ...of(root!, true), state: "in use" },
+    { ...of(former!, true), state: "former" },
+    { ...of(next!, false), state: "next" },
+  ]);
+  assert.deepEqual(shown.json.issuing, of(issuing, true));
+  const { stdout } = await show();
+  assert.match(stdout, /^issuing certificate +\S+, until \S+ \(HAS ENDED\)$/m);
+  assert.match(stdout, /^root \(next\) +\S+, until \S+Z$/m);
 });

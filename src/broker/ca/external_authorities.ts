@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import type { X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { isIssuedBy, readCertificates, validity } from "../../platform/certificate.ts";
 import { createUnsignedCertificate, unsignedPart } from "../../platform/x509.ts";
 import type { Authorities, AuthorityState, Leaf } from "./authorities.ts";
+import { parseCertificatesFile, readCertificatesFile } from "./certificates_file.ts";
 import { CaError } from "./errors.ts";
 
 /** How an authority elsewhere is reached. */
@@ -36,7 +36,7 @@ export class ExternalAuthorities implements Authorities {
 
   /** Reads the certificates. Throws `CaError`. */
   static async open(options: ExternalAuthoritiesOptions): Promise<ExternalAuthorities> {
-    return new ExternalAuthorities(options, await readText(options.certificates));
+    return new ExternalAuthorities(options, await readCertificatesFile(options.certificates));
   }
 
   get state(): AuthorityState {
@@ -67,7 +67,7 @@ export class ExternalAuthorities implements Authorities {
   }
 
   async tend(): Promise<boolean> {
-    const text = await readText(this.#options.certificates);
+    const text = await readCertificatesFile(this.#options.certificates);
     if (text === this.#text) {
       this.#checkDates(this.#state);
       return false;
@@ -114,18 +114,7 @@ export class ExternalAuthorities implements Authorities {
 
   #read(text: string): AuthorityState {
     const { certificates: path, clock } = this.#options;
-    const refuse = (state: string, cause?: unknown) =>
-      new CaError("ca_invalid", `Cannot use the certificates in "${path}": ${state}`, { cause });
-    let all: X509Certificate[];
-    try {
-      all = readCertificates(text);
-    } catch (cause) {
-      throw refuse(cause instanceof Error ? cause.message : String(cause), cause);
-    }
-    const issuing = all[0]!;
-    const roots = all.filter((one) => isIssuedBy(one, one));
-    const root = roots.find((one) => isIssuedBy(issuing, one));
-    if (root === undefined) throw refuse("the root of the first one is not among them");
+    const { issuing, root, roots, all } = parseCertificatesFile(text, path);
     const anchors = [root, ...roots.filter((one) => one !== root && validity(one).notAfter > clock.now())];
     const issuers = all.filter((one) => one.ca && anchors.some((anchor) => isIssuedBy(one, anchor)));
     const state = { issuing, root, anchors, issuers };
@@ -149,13 +138,4 @@ export class ExternalAuthorities implements Authorities {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CaError("ca_unreadable", `Cannot read "${path}": ${why}`, { cause });
-  }
 }

@@ -8,8 +8,8 @@ import type { Environment } from "../../platform/configuration.ts";
 import type { Secret } from "../../platform/secret.ts";
 import { readCaKey } from "../ca/ca_key.ts";
 import { CaFolder, ISSUING, NEXT, NEXT_ROOT_KEY, ROOT_KEY } from "../ca/ca_folder.ts";
+import { parseCertificatesFile, readCertificatesFile } from "../ca/certificates_file.ts";
 import { CaError } from "../ca/errors.ts";
-import { ExternalAuthorities, type ExternalAuthoritiesOptions } from "../ca/external_authorities.ts";
 import {
   beginRollOver,
   changing,
@@ -40,8 +40,8 @@ export interface CaFiles {
 
 /** What `ca show` prints. */
 export interface ShownCa {
-  /** `trusted`: beside the one in use of an authority elsewhere, which alone knows what it is for. */
-  roots: (ShownCertificate & { state: "in use" | "next" | "former" | "trusted" })[];
+  /** Of an authority elsewhere `next` is what began later than the one in use, `former` what began before it. */
+  roots: (ShownCertificate & { state: "in use" | "next" | "former" })[];
   issuing: ShownCertificate;
   rootKey: "in the data folder" | "offline" | "elsewhere";
   /** Null where there are no keys in the data folder. */
@@ -51,6 +51,8 @@ export interface ShownCa {
 interface ShownCertificate {
   fingerprint: string;
   notAfter: string;
+  /** It has ended. */
+  expired: boolean;
 }
 
 /** The files of an authority that is there already. Throws `ca_unreadable` where there is none. */
@@ -91,12 +93,19 @@ export async function showCa({ folder }: CaFiles): Promise<ShownCa> {
   };
 }
 
-/** Looks at an authority elsewhere, of which there are certificates here and no keys. Throws `CaError`. */
-export async function showCaElsewhere(options: Omit<ExternalAuthoritiesOptions, "clock">): Promise<ShownCa> {
-  await using authorities = await ExternalAuthorities.open({ ...options, clock: Date });
-  const { root, anchors, issuing } = authorities.state;
+/** Looks at an authority elsewhere, of which there are certificates in a file and no keys. Throws `CaError`. */
+export async function showCaElsewhere(path: string): Promise<ShownCa> {
+  const { root, roots, issuing } = parseCertificatesFile(await readCertificatesFile(path), path);
+  const others = roots.filter((one) => one !== root);
+  const began = (one: X509Certificate) => validity(one).notBefore;
   return {
-    roots: anchors.map((one) => ({ ...shown(one), state: one === root ? "in use" : "trusted" })),
+    roots: [
+      { ...shown(root), state: "in use" },
+      ...others.map((one) => ({
+        ...shown(one),
+        state: began(one) > began(root) ? "next" as const : "former" as const,
+      })),
+    ],
     issuing: shown(issuing),
     rootKey: "elsewhere",
     encrypted: null,
@@ -104,9 +113,11 @@ export async function showCaElsewhere(options: Omit<ExternalAuthoritiesOptions, 
 }
 
 function shown(certificate: X509Certificate): ShownCertificate {
+  const { notAfter } = validity(certificate);
   return {
     fingerprint: certificateFingerprint(certificate),
-    notAfter: new Date(validity(certificate).notAfter).toISOString(),
+    notAfter: new Date(notAfter).toISOString(),
+    expired: notAfter <= Date.now(),
   };
 }
 

@@ -24,7 +24,7 @@ export function addCaCommands(program: Command, context: CliContext): void {
       const { dataDir, caKeyFile, caSignCommand: command, caCertificatesFile: certificates } = config;
       const shown = command.length === 0
         ? await work.showCa(await work.openCaFiles(dataDir, caKeyFile, context.env))
-        : await work.showCaElsewhere({ command, certificates, timeoutMs: config.caSignTimeoutMs });
+        : await work.showCaElsewhere(certificates);
       printAnswer(context, { json: shown, text: describe(shown) }, json);
     },
   );
@@ -163,13 +163,15 @@ async function folderConfiguration(options: LocationOptions, context: CliContext
   throw new UsageError("usage_invalid", "Cannot change the CA: its keys are elsewhere, see caSignCommand");
 }
 
+function told({ fingerprint, notAfter, expired }: ShownCa["issuing"]): string {
+  return `${fingerprint}, until ${notAfter}${expired ? " (HAS ENDED)" : ""}`;
+}
+
 function describe({ roots, issuing, rootKey, encrypted }: ShownCa): string {
   const atRest = encrypted ? "encrypted" : "plain: see caKeyFile";
   return facts([
-    ...roots.map((
-      { fingerprint, state, notAfter },
-    ): [string, string] => [`root (${state})`, `${fingerprint}, until ${notAfter}`]),
-    ["issuing certificate", `${issuing.fingerprint}, until ${issuing.notAfter}`],
+    ...roots.map((root): [string, string] => [`root (${root.state})`, told(root)]),
+    ["issuing certificate", told(issuing)],
     ["root key", rootKey],
     ["keys at rest", encrypted === null ? "none here: caSignCommand signs" : atRest],
   ]);
