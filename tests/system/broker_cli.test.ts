@@ -341,6 +341,10 @@ test("broker CLI: address and token may be missing, wrong or dead", async () => 
       ["--admin-url", `http://u:${secret}@h/`],
       ["--admin-url", `http:u:${secret}@h/`],
       ["--admin-url", `u:${secret}\n@h/`],
+      ["--admin-url", `http://127.0.0.1:1/?token=${secret}`],
+      ["--admin-url", `http://127.0.0.1:1/#${secret}`],
+      ["--admin-url", `http://127.0.0.1:1/?token=x@${secret}`],
+      ["--admin-url", `http://u:${secret}?x@h/`],
       [`--token=spa_${secret}`],
     ]
   ) {

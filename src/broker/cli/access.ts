@@ -75,10 +75,17 @@ function checkUrl(text: string): URL {
   ) {
     throw new UsageError(
       "usage_invalid",
-      `Cannot use admin URL "${text.replace(/^.*@/s, "***@")}": expected one like http://127.0.0.1:9180`,
+      `Cannot use admin URL "${withoutSecrets(text)}": expected one like http://127.0.0.1:9180`,
     );
   }
   return url;
+}
+
+/** User information, query and fragment masked; all of it where they cannot be told apart. */
+function withoutSecrets(text: string): string {
+  const [, head, mark = "", tail] = /^([^?#]*)([?#]?)(.*)$/s.exec(text)!;
+  if (tail!.includes("@")) return "***";
+  return `${head!.replace(/^.*@/s, "***@")}${mark}${tail === "" ? "" : "***"}`;
 }
 
 /** Where a broker on this host listens; a wildcard address is reached over loopback. */
