@@ -2,24 +2,19 @@ import type { HeaderChange } from "../app_traffic.ts";
 import type { App } from "../model.ts";
 import { type Spread, spreadOf } from "../registry/spread.ts";
 import { type AppLimits, limitsOf } from "./app_limits.ts";
-import { canonicalPath, canonicalSegment } from "./canonical.ts";
+import { canonicalSegment } from "./canonical.ts";
+import { type ExternalPlace, externalPlace } from "./external_place.ts";
 import { changesOf } from "./response/header_changes.ts";
 import { type ResponseRules, responseRulesOf } from "./response/response_rules.ts";
 import { RetryBudget } from "./retry_budget.ts";
 
 /** One external URL of an app: what leads to it, and where it leads. */
-export interface Route {
+export interface Route extends ExternalPlace {
   readonly app: App;
   /** How its exchanges are spread over tunnels. */
   readonly spread: Spread;
   /** Configuration revision that a connector must have at least, to know this app as it is now. */
   readonly revision: number;
-  /** Host of the external URL, canonical, `*.` in front where it is a wildcard. */
-  readonly host: string;
-  /** Port of the external URL where it has one of its own. */
-  readonly port: number | undefined;
-  /** Canonical path prefix without a slash at the end; empty for all of the host. */
-  readonly prefix: string;
   /** Origin of the backend, e.g. `http://10.0.0.5:8080`. */
   readonly internalOrigin: string;
   /** `Host` for the backend when the app wants the backend's own, e.g. `10.0.0.5:8080`. */
@@ -50,23 +45,19 @@ export function routeOf(
   retries: RetryBudget = new RetryBudget(),
 ): Route | RouteProblem {
   const problem = (reason: string): RouteProblem => ({ appId: app.id, url: externalUrl, reason });
-  const wildcard = /^(https?:\/\/)\*\.(.*)$/i.exec(externalUrl);
-  const external = URL.parse(wildcard === null ? externalUrl : `${wildcard[1]}${wildcard[2]}`);
+  const place = externalPlace(externalUrl);
+  if ("fault" in place) return problem(place.fault);
   const internal = URL.parse(app.internalUrl);
-  if (external === null || !isHttp(external)) return problem("not an http or https URL");
   if (internal === null || !isHttp(internal)) return problem("the internal URL is not an http or https URL");
-  const path = canonicalPath(external.pathname);
-  if (path === undefined || /%2F|%5C/.test(path)) return problem("its path can be read in several ways");
-  const host = external.hostname.replace(/\.$/, "");
-  const prefix = path.endsWith("/") ? path.slice(0, -1) : path;
+  const { host, port, prefix } = place;
   const { origin, pathname } = internal;
   return {
     app,
     spread: spreadOf(app),
     retries,
     revision: app.revision,
-    host: wildcard === null ? host : `*.${host}`,
-    port: external.port === "" ? undefined : Number(external.port),
+    host,
+    port,
     prefix,
     internalOrigin: origin,
     internalHost: internal.host,

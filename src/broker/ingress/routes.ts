@@ -13,7 +13,8 @@ export interface RouteTable {
    * The route of a canonical host and path. A host of its own comes before a wildcard, which stands for exactly one
    * label; on a host the longest prefix wins, whole segments only. A URL with a port of its own (other than its
    * scheme's) only matches requests to that port, and before those without; a URL without one matches any port,
-   * because load balancers and forwarded ports change it. The scheme does not choose.
+   * because load balancers and forwarded ports change it. The scheme does not choose, here as in the store, which
+   * gives no two apps URLs that differ in nothing else.
    * Undefined when there is none, and when an encoded slash or backslash makes it unclear which app it is.
    */
   match(host: string, port: number | undefined, path: string): Route | undefined;
@@ -55,10 +56,14 @@ export function buildRoutes(
       made.set(app, routes = app.externalUrls.map((url) => routeOf(app, url, retries)));
     }
     for (const [i, route] of routes.entries()) {
-      if ("reason" in route) problems.push(route);
-      else if (!add(hosts, route)) {
+      if ("reason" in route) {
+        problems.push(route);
+        continue;
+      }
+      const holder = holderOf(hosts, route);
+      if (holder.app.id !== app.id) {
         problems.push({ appId: app.id, url: app.externalUrls[i]!, reason: "another app has this URL" });
-      } else {
+      } else if (holder === route) {
         size++;
         byApp.set(app.id, route);
         if (route.port !== undefined) withPort = true;
@@ -91,14 +96,16 @@ export function buildRoutes(
 const SEPARATOR = /%2F|%5C/;
 const SEPARATORS = /%2F|%5C/g;
 
-function add(hosts: Map<string, HostRoutes>, route: Route): boolean {
+/** The route that has the place of this one: itself, where it is the first. */
+function holderOf(hosts: Map<string, HostRoutes>, route: Route): Route {
   const key = route.port === undefined ? route.host : `${route.host}:${route.port}`;
-  const found = hosts.get(key) ?? { byPrefix: new Map(), depth: 0 };
-  if (found.byPrefix.has(route.prefix)) return false;
+  const found = hosts.get(key) ?? { byPrefix: new Map<string, Route>(), depth: 0 };
+  const holder = found.byPrefix.get(route.prefix);
+  if (holder !== undefined) return holder;
   found.byPrefix.set(route.prefix, route);
   found.depth = Math.max(found.depth, route.prefix.split("/").length - 1);
   hosts.set(key, found);
-  return true;
+  return route;
 }
 
 /** `*.example.com` for `a.example.com`; something no host has for a name of one label. */

@@ -96,4 +96,20 @@ export const MIGRATIONS: readonly Migration[] = [
     name: "which roots connectors trust",
     statements: [`ALTER TABLE connectors ADD COLUMN trusted_roots TEXT NOT NULL DEFAULT '[]'`],
   },
+  {
+    id: 6,
+    name: "external URLs without their scheme",
+    statements: [
+      // From "https://host:443/path/" to "host/path/". Where two apps have one place now, who was served keeps it.
+      `INSERT OR IGNORE INTO app_urls
+         SELECT CASE WHEN scheme = 'https' AND host GLOB '*:443' THEN substr(host, 1, length(host) - 4)
+                     WHEN scheme = 'http' AND host GLOB '*:80' THEN substr(host, 1, length(host) - 3)
+                     ELSE host END || substr(rest, length(host) + 1), app_id
+         FROM (SELECT *, substr(rest, 1, instr(rest, '/') - 1) AS host
+               FROM (SELECT app_id, substr(url_key, 1, instr(url_key, '://') - 1) AS scheme,
+                            substr(url_key, instr(url_key, '://') + 3) AS rest FROM app_urls))
+         JOIN apps ON apps.id = app_id ORDER BY apps.enabled DESC, app_id`,
+      `DELETE FROM app_urls WHERE url_key GLOB 'http://*' OR url_key GLOB 'https://*'`,
+    ],
+  },
 ];

@@ -35,7 +35,7 @@ export interface AppTable extends RecordColumns {
   revision: number;
 }
 
-/** Canonical external URLs: the primary key is what makes each belong to one app. */
+/** Places of external URLs (`externalUrlKey`): the primary key is what makes each belong to one app. */
 export interface AppUrlTable {
   url_key: string;
   app_id: string;

@@ -223,6 +223,17 @@ test("URLs that cannot be served are left out and reported; the first app keeps 
   ]);
 });
 
+test("an app that has both schemes of a host is served without a problem; a second app is named as one", () => {
+  const urls = ["http://h.test", "https://h.test"];
+  const both = buildRoutes([appRecord({ id: "a", externalUrls: urls })]);
+  assert.deepEqual(both.problems, []);
+  assert.equal(both.size, 1);
+  assert.equal(find(both, "h.test", "/"), "a");
+  const two = buildRoutes(urls.map((url, i) => appRecord({ id: `a${i}`, externalUrls: [url] })));
+  assert.deepEqual(two.problems.map(({ appId, url }) => [appId, url]), [["a1", urls[1]]]);
+  assert.equal(find(two, "h.test", "/"), "a0");
+});
+
 test("10,000 apps on one host and on many are found", () => {
   const apps = Array.from(
     { length: 10_000 },

@@ -118,6 +118,21 @@ test("apps: no two have the same external URL; a refused change leaves everythin
   await store.createApp(ADMIN, appSettings("Third", { externalUrls: ["https://third.example.com/"] }));
 });
 
+test("apps: the scheme tells no two URLs apart; one app may have both", async (t) => {
+  const { store } = await temporaryStore(t);
+  const [http, https] = ["http://two.example.com/", "https://two.example.com/"];
+  const both = await store.createApp(ADMIN, appSettings("Both", { externalUrls: [http!, https!] }));
+  for (const url of [http!, https!]) {
+    await assert.rejects(store.createApp(ADMIN, appSettings("Other", { externalUrls: [url] })), {
+      code: "url_taken",
+      details: { url, takenBy: both.id },
+    });
+  }
+  await store.updateApp(ADMIN, both.id, { externalUrls: [https!] });
+  const other = await store.createApp(ADMIN, appSettings("Other"));
+  await assert.rejects(store.updateApp(ADMIN, other.id, { externalUrls: [http!] }), { code: "url_taken" });
+});
+
 test("apps: a URL given up or deleted is free again", async (t) => {
   const { store } = await temporaryStore(t);
   const wiki = await store.createApp(ADMIN, appSettings("Wiki"));

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { MIGRATIONS } from "../../../../src/broker/store/migrations.ts";
 import { openStore } from "../../../../src/broker/store/sqlite.ts";
-import { ADMIN, temporaryFolder } from "../../../support/store_fixture.ts";
+import { ADMIN, appSettings, temporaryFolder } from "../../../support/store_fixture.ts";
 
 const next = MIGRATIONS.length + 1;
 const newer = [...MIGRATIONS, { id: next, name: "test", statements: ["CREATE TABLE extra (a TEXT) STRICT"] }];
@@ -88,4 +88,50 @@ test("migrate: two that open a new store at once both get it", async (t) => {
   await stores[0].createGroup(ADMIN, "Branch");
   assert.equal((await stores[1].listGroups({ limit: 5 })).items.length, 2);
   for (const store of stores) await store.close();
+});
+
+test("migrate: external URLs of before lose their scheme; of two apps with one place the first that is enabled has it", async (t) => {
+  const path = join(temporaryFolder(t), "store.db");
+  const store = await openStore({ path });
+  const apps: Record<string, string> = {};
+  for (const name of ["Off", "First", "Second", "Both"]) {
+    const settings = appSettings(name, { externalUrls: [], enabled: name !== "Off" });
+    apps[(await store.createApp(ADMIN, settings)).id] = name;
+  }
+  await store.close();
+  const idOf = (name: string) => Object.keys(apps).find((id) => apps[id] === name)!;
+  const database = new DatabaseSync(path);
+  const before: [string, string][] = [
+    ["https://two.test:443/", "Off"],
+    ["http://two.test:80/", "Second"],
+    ["http://one.test:80/x/", "First"],
+    ["https://one.test:443/x/", "Second"],
+    ["http://both.test:80/", "Both"],
+    ["https://both.test:443/", "Both"],
+    ["https://a.test:80/", "First"],
+    ["http://a.test:443/", "Second"],
+    ["https://a.test:8443/y/", "First"],
+    ["https://[::443]:443/", "First"],
+    ["https://*.w.test:443/", "First"],
+  ];
+  const insert = database.prepare("INSERT INTO app_urls VALUES (?, ?)");
+  for (const [key, name] of before) insert.run(key, idOf(name));
+  database.exec("DELETE FROM migrations WHERE id >= 6");
+  database.close();
+
+  await (await openStore({ path })).close();
+  const after = new DatabaseSync(path);
+  const rows = after.prepare("SELECT url_key, app_id FROM app_urls").all();
+  after.close();
+  const owners = Object.fromEntries(rows.map((row) => [row.url_key, apps[String(row.app_id)]]));
+  assert.deepEqual(owners, {
+    "two.test/": "Second",
+    "one.test/x/": "First",
+    "both.test/": "Both",
+    "a.test:80/": "First",
+    "a.test:443/": "Second",
+    "a.test:8443/y/": "First",
+    "[::443]/": "First",
+    "*.w.test/": "First",
+  });
 });
