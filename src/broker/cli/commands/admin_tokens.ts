@@ -8,7 +8,11 @@ import { table, when } from "../table.ts";
 
 /** `admin-token ...` */
 export function addAdminTokenCommands(program: Command, context: CliContext): void {
-  const token = program.command("admin-token").description("bearer tokens of the admin API");
+  const token = addCommand(program, {
+    usage: "admin-token",
+    about: "bearer tokens of the admin API",
+    example: "sallyport-broker admin-token create ci",
+  });
 
   addClientCommand(token, context, {
     usage: "create <name>",

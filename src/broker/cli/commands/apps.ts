@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { AppAnswer, AppInput, AppPatch } from "../../admin/schemas/app.ts";
 import type { GroupAnswer } from "../../admin/schemas/group.ts";
 import type { AdminClient } from "../admin_client.ts";
-import { addClientCommand } from "../command.ts";
+import { addClientCommand, addCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { lookup } from "../lookup.ts";
@@ -20,7 +20,11 @@ const findApp = (client: AdminClient, reference: string) =>
 
 /** `app ...` */
 export function addAppCommands(program: Command, context: CliContext): void {
-  const app = program.command("app").description("published applications");
+  const app = addCommand(program, {
+    usage: "app",
+    about: "published applications",
+    example: "sallyport-broker app list",
+  });
 
   addClientCommand<{ group?: string }>(app, context, {
     usage: "list",

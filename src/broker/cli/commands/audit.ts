@@ -1,13 +1,17 @@
 import type { Command } from "commander";
 import type { AuditAnswer } from "../../admin/schemas/audit.ts";
-import { addClientCommand, wholeNumber } from "../command.ts";
+import { addClientCommand, addCommand, wholeNumber } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { table, when } from "../table.ts";
 
 /** `audit ...` */
 export function addAuditCommands(program: Command, context: CliContext): void {
-  const audit = program.command("audit").description("who changed what");
+  const audit = addCommand(program, {
+    usage: "audit",
+    about: "who changed what",
+    example: "sallyport-broker audit list --limit 20",
+  });
 
   addClientCommand<{ limit: number }>(audit, context, {
     usage: "list",

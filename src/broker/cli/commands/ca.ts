@@ -11,7 +11,11 @@ type Options = LocationOptions & { json?: boolean };
 
 /** `ca ...`: they work on the files themselves, so they need no token; a running broker follows within a minute. */
 export function addCaCommands(program: Command, context: CliContext): void {
-  const ca = program.command("ca").description("the certificate authority in the data folder");
+  const ca = addCommand(program, {
+    usage: "ca",
+    about: "the certificate authority in the data folder",
+    example: "sallyport-broker ca show",
+  });
 
   addLocation(addCommand(ca, {
     usage: "show",

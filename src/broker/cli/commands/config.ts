@@ -9,7 +9,11 @@ import { table } from "../table.ts";
 
 /** `config check`. Its flags are added when it is chosen: `prepareCheckCommand`. */
 export function addConfigCommands(program: Command, context: CliContext): void {
-  const config = program.command("config").description("the configuration of run");
+  const config = addCommand(program, {
+    usage: "config",
+    about: "the configuration of run",
+    example: "sallyport-broker config check --config /etc/sallyport/broker.yaml",
+  });
   addCommand(config, {
     usage: "check",
     about: "check file, variables and flags as run would, and show what comes of them",

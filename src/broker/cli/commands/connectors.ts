@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { CertificateAnswer } from "../../admin/schemas/certificate.ts";
 import type { ConnectorAnswer } from "../../admin/schemas/connector.ts";
 import type { AdminClient } from "../admin_client.ts";
-import { addClientCommand } from "../command.ts";
+import { addClientCommand, addCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { lookup } from "../lookup.ts";
 import { facts, table, when } from "../table.ts";
@@ -14,7 +14,11 @@ export const findConnector = (client: AdminClient, reference: string): Promise<C
 
 /** `connector ...` */
 export function addConnectorCommands(program: Command, context: CliContext): void {
-  const connector = program.command("connector").description("hosts on the private side");
+  const connector = addCommand(program, {
+    usage: "connector",
+    about: "hosts on the private side",
+    example: "sallyport-broker connector show dmz-1",
+  });
 
   addClientCommand<{ group?: string }>(connector, context, {
     usage: "list",

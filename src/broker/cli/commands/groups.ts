@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { GroupAnswer } from "../../admin/schemas/group.ts";
 import type { AdminClient } from "../admin_client.ts";
-import { addClientCommand } from "../command.ts";
+import { addClientCommand, addCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { shellWord } from "../shell_word.ts";
 import { lookup } from "../lookup.ts";
@@ -13,7 +13,11 @@ export const findGroup = (client: AdminClient, reference: string): Promise<Group
 
 /** `group ...` */
 export function addGroupCommands(program: Command, context: CliContext): void {
-  const group = program.command("group").description("groups of interchangeable connectors");
+  const group = addCommand(program, {
+    usage: "group",
+    about: "groups of interchangeable connectors",
+    example: "sallyport-broker group create Berlin",
+  });
 
   addClientCommand(group, context, {
     usage: "list",

@@ -1,11 +1,15 @@
 import type { Command } from "commander";
 import type { SettingsAnswer } from "../../admin/schemas/settings.ts";
-import { addClientCommand, onOff } from "../command.ts";
+import { addClientCommand, addCommand, onOff } from "../command.ts";
 import type { CliContext } from "../context.ts";
 
 /** `log ...`: a shorter way to two of the settings. */
 export function addLogCommands(program: Command, context: CliContext): void {
-  const log = program.command("log").description("what is logged, on the broker and on connectors");
+  const log = addCommand(program, {
+    usage: "log",
+    about: "what is logged, on the broker and on connectors",
+    example: "sallyport-broker log level debug",
+  });
 
   addClientCommand(log, context, {
     usage: "level [level]",

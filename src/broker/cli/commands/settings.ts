@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { SettingsAnswer, SettingsPatch } from "../../admin/schemas/settings.ts";
-import { addClientCommand, onOff, wholeNumber } from "../command.ts";
+import { addClientCommand, addCommand, onOff, wholeNumber } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { facts } from "../table.ts";
@@ -16,7 +16,11 @@ const UNSET: Readonly<Partial<Record<SettingName, string>>> = {
 
 /** `settings ...` */
 export function addSettingsCommands(program: Command, context: CliContext): void {
-  const settings = program.command("settings").description("what can be changed while the broker runs");
+  const settings = addCommand(program, {
+    usage: "settings",
+    about: "what can be changed while the broker runs",
+    example: "sallyport-broker settings show",
+  });
 
   addClientCommand(settings, context, {
     usage: "show",

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { EnrolmentTokenAnswer, NewEnrolmentTokenAnswer } from "../../admin/schemas/token.ts";
-import { addClientCommand, collect, durationSeconds, wholeNumber } from "../command.ts";
+import { addClientCommand, addCommand, collect, durationSeconds, wholeNumber } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { table, when } from "../table.ts";
@@ -22,7 +22,11 @@ interface CreateOptions extends ChangeOptions {
 
 /** `token ...` */
 export function addTokenCommands(program: Command, context: CliContext): void {
-  const token = program.command("token").description("permissions to enrol a connector");
+  const token = addCommand(program, {
+    usage: "token",
+    about: "permissions to enrol a connector",
+    example: "sallyport-broker token create --group Berlin --uses 2 --ttl 24h > token.txt",
+  });
 
   addClientCommand<CreateOptions>(token, context, {
     usage: "create",
