@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { BackendRequest } from "../../src/connector/backend/port.ts";
 import { backendApp, completed, exchange, failure, testBackends } from "../support/backend_exchange.ts";
+import { randomFrom, seedOf } from "../support/random.ts";
 import { answerOk, rawBackend, type RawRequest } from "../support/raw_backend.ts";
 
 const ADAPTERS: [string, string[]][] = [["undici", []], ["node:http", ["Keep-Alive", "x"]]];
@@ -11,17 +11,6 @@ const ADAPTERS: [string, string[]][] = [["undici", []], ["node:http", ["Keep-Ali
 const REPEATED_BY_DENO = "Deno's node:http client sends a request again by itself, whatever its method";
 const REQUESTS = 2_000;
 const AT_ONCE = 8;
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Answers the first request of a connection; after that closes it by chance: with a request on it, or right behind a response. */
 function fickle(random: () => number): { answer: (request: RawRequest) => void; closed: () => number } {
@@ -51,9 +40,8 @@ async function many(count: number, one: (index: number) => Promise<void>): Promi
 
 for (const [name, extra] of ADAPTERS) {
   test(`${name}: a backend that closes used connections at random fails no idempotent request`, async (t) => {
-    const seed = randomBytes(4).readInt32LE();
-    t.diagnostic(`seed ${seed}`);
-    const random = randomOf(seed);
+    const seed = seedOf(t);
+    const random = randomFrom(seed);
     const { answer, closed } = fickle(random);
     const backend = await rawBackend(t, answer);
     const backends = testBackends(t);
@@ -72,9 +60,8 @@ for (const [name, extra] of ADAPTERS) {
   test(`${name}: no POST reaches such a backend twice, and one that has begun says so`, {
     skip: name === "node:http" && "Deno" in globalThis && REPEATED_BY_DENO,
   }, async (t) => {
-    const seed = randomBytes(4).readInt32LE();
-    t.diagnostic(`seed ${seed}`);
-    const { answer, closed } = fickle(randomOf(seed));
+    const seed = seedOf(t);
+    const { answer, closed } = fickle(randomFrom(seed));
     const backend = await rawBackend(t, answer);
     const backends = testBackends(t);
     const app = backendApp(backend.origin);

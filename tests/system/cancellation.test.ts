@@ -8,6 +8,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { http2User, request2 } from "../support/http2_user.ts";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
+import { randomFrom, seedOf } from "../support/random.ts";
 import { fillResponse, stalled } from "../support/stalled.ts";
 import { Wire } from "../support/wire.ts";
 
@@ -270,17 +271,6 @@ for (const framing of ["Transfer-Encoding: chunked", `Content-Length: ${64 * MIB
   });
 }
 
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 /** The body that belongs to one request, and no other. */
 function bodyOf(id: string, size: number): Buffer {
   return Buffer.alloc(size, createHash("sha512").update(id).digest());
@@ -297,9 +287,8 @@ const UPLOAD_BYTES = 200 * KIB;
 test("hundreds of exchanges, most of them left at random: every other one is whole, byte for byte", {
   skip: "Deno" in globalThis && "Deno leaves some sockets open that were destroyed in the middle of a write",
 }, async (t) => {
-  const seed = Number(process.env.SALLYPORT_TEST_SEED ?? Date.now() % 1_000_000);
-  t.diagnostic(`SALLYPORT_TEST_SEED=${seed}`);
-  const next = random(seed);
+  const seed = seedOf(t);
+  const next = randomFrom(seed);
   const closings: Promise<unknown>[] = [];
   /** Uploads that nobody reads: Node is not told of the end of a connection that it does not read. */
   const held: IncomingMessage[] = [];
