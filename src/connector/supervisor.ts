@@ -6,6 +6,7 @@ import { dialTunnel } from "./dial.ts";
 import { MIN_RECONNECT_WINDOW_MS } from "../protocol/reconnect_window.ts";
 import { DialError } from "./errors.ts";
 import { LeavingTunnels } from "./leaving_tunnels.ts";
+import { failureFields, OutageLog } from "./outage_log.ts";
 import { RedialWaits } from "./redial_waits.ts";
 import { mayPass, type ShutOut, shutOutBy } from "./shut_out.ts";
 import type { DialTarget } from "./tunnel_socket.ts";
@@ -35,7 +36,7 @@ export interface SupervisorOptions {
 
 const FIRST_MS = 250;
 const CAP_BESIDE_MS = 2_000;
-/** While only a person can change the refusal; one that is dialled against more often is in the log so often. */
+/** While only a person can change the refusal. */
 const SHUT_OUT_MS = 300_000;
 const SHUT_OUT_JITTER = 0.2;
 /** Dials beside a tunnel that is in doubt. */
@@ -52,8 +53,7 @@ export class Supervisor {
   #tunnel: ConnectorTunnel | null = null;
   #lastError: Error | null = null;
   #shutOut: ShutOut | null = null;
-  /** The shut-out that the log has, and when it was written there. */
-  #told: { code: string; at: number } | null = null;
+  readonly #outage: OutageLog;
   readonly #waits = new RedialWaits();
   /** What the tunnel was dialled with. */
   #target: DialTarget | null = null;
@@ -68,6 +68,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#leaving = new LeavingTunnels(options.log);
+    this.#outage = new OutageLog(options.log, options.now ?? monotonic);
   }
 
   /** The configured address by which it dials; undefined where the identity in use has it. */
@@ -198,14 +199,15 @@ export class Supervisor {
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
     while (!signal.aborted) {
-      await this.#once(signal);
+      const failure = await this.#once(signal);
       if (signal.aborted) break;
       this.#state = "waiting";
       this.#shutOut = shutOutBy(this.#lastError);
       const waitMs = this.#shutOut === null || mayPass(this.#shutOut)
         ? this.#waits.next()
         : jittered(SHUT_OUT_MS, SHUT_OUT_JITTER);
-      if (this.#shutOut !== null) this.#tell(this.#shutOut, waitMs);
+      if (failure !== null) this.#outage.failed(failure, this.#shutOut, waitMs);
+      else if (this.#shutOut !== null) this.#outage.shutOut(this.#shutOut, waitMs);
       await (this.#options.wait ?? pause)(waitMs, signal);
     }
     signal.removeEventListener("abort", stop);
@@ -213,23 +215,9 @@ export class Supervisor {
     this.#state = "stopped";
   }
 
-  #tell(shutOut: ShutOut, waitMs: number): void {
-    if (this.#isTold(shutOut)) return;
-    this.#told = { code: shutOut.code, at: (this.#options.now ?? monotonic)() };
-    const text = mayPass(shutOut) ? "does not trust the broker" : "shut out by the broker";
-    this.#options.log.error(text, { ...shutOut, nextTryInS: Math.round(waitMs / 1_000) });
-  }
-
-  /** True where the log has it already: it is met every few seconds, and says nothing new. */
-  #isTold(shutOut: ShutOut | null): boolean {
-    const now = this.#options.now ?? monotonic;
-    return shutOut !== null && mayPass(shutOut) && this.#told?.code === shutOut.code &&
-      now() - this.#told.at < SHUT_OUT_MS;
-  }
-
-  /** One tunnel from dial to end. */
-  async #once(signal: AbortSignal): Promise<void> {
-    const { context, log, stepMs, target, onReady, dial = dialTunnel, now = monotonic } = this.#options;
+  /** One tunnel from dial to end; gives why there was none, null where there was one. */
+  async #once(signal: AbortSignal): Promise<Error | null> {
+    const { context, stepMs, target, onReady, dial = dialTunnel, now = monotonic } = this.#options;
     this.#state = "dialling";
     let starting: ConnectorTunnel | null = null;
     const stop = () => (this.#tunnel ?? starting)?.stop(this.#options.drainMs ?? 0);
@@ -246,8 +234,7 @@ export class Supervisor {
       this.#state = "connected";
       this.#lastError = null;
       this.#shutOut = null;
-      this.#told = null;
-      log.info("tunnel ready", {
+      this.#outage.ready({
         connector: welcome.connectorId,
         node: welcome.nodeId,
         broker: dialled.remoteAddress,
@@ -257,22 +244,13 @@ export class Supervisor {
       const { last, reason } = await this.#lastEnd(tunnel);
       this.#waits.lost(now() - begun, last.reconnectWindowMs);
       this.#lastError = reason;
-      if (!signal.aborted) {
-        log.warn(
-          "tunnel lost",
-          reason === null ? { reason: "closed by the broker" } : {
-            reason: reason.message,
-            code: (reason as { code?: string }).code ?? "error",
-          },
-        );
-      }
+      if (!signal.aborted) this.#outage.lost(reason);
+      return null;
     } catch (error) {
       (this.#tunnel ?? starting)?.close(error as Error);
       this.#waits.failed(error as Error);
       this.#lastError = error as Error;
-      if (!signal.aborted && !this.#isTold(shutOutBy(this.#lastError))) {
-        log.warn("no tunnel", failureFields(error as Error));
-      }
+      return this.#lastError;
     } finally {
       signal.removeEventListener("abort", stop);
       this.#tunnel = null;
@@ -299,9 +277,4 @@ function monotonic(): number {
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => {});
-}
-
-function failureFields(error: Error): Record<string, unknown> {
-  const { code, details } = error as { code?: string; details?: Record<string, unknown> };
-  return { error: error.message, code: code ?? "error", ...details };
 }

@@ -181,8 +181,24 @@ test("a broker that it does not trust is dialled at the usual pace, and is in th
   const untrusted = () => new DialError("broker_untrusted", "", { details: { reason: "X" } });
   const waits = await waitsAfter(t, Array.from({ length: 25 }, untrusted), log);
   assert.equal(waits.at(-1), 20_000);
-  const once = [["no tunnel", "broker_untrusted"], ["does not trust the broker", "broker_untrusted"]];
-  assert.deepEqual(lines, [...once, ...once]);
+  const advice = ["does not trust the broker", "broker_untrusted"];
+  assert.deepEqual(lines, [
+    ["no tunnel", "broker_untrusted"],
+    advice,
+    ["still no tunnel", "broker_untrusted"],
+    advice,
+  ]);
+});
+
+test("a broker that is away for two minutes is in the log once a minute, however often it is dialled", async (t) => {
+  const lines: unknown[] = [];
+  const write = (text: string) => void lines.push(text);
+  const log: Log = { ...silentLog, info: write, warn: write, error: write };
+  const waits = await waitsAfter(t, [{ lastsMs: 10_000 }, ...Array.from({ length: 250 }, unreachable)], log);
+  const seconds = waits.reduce((sum, ms) => sum + ms) / 1_000;
+  assert.ok(seconds > 180 && seconds < 240);
+  const still = Array.from({ length: 3 }, () => "still no tunnel");
+  assert.deepEqual(lines, ["tunnel ready", "tunnel lost", "no tunnel", ...still]);
 });
 
 test("an error that is none of dialling is waited for, too", async (t) => {
