@@ -23,5 +23,6 @@ summary .soft{margin-left:auto}
 .post{background:#2e7d4f}.patch{background:#9a6700}.delete{background:#b3392f}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.25rem 0 .75rem}
 th{text-align:left;font-weight:600;color:var(--soft)}th,td{padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+td:last-child{overflow-wrap:anywhere}
 @media(max-width:50rem){.page{grid-template-columns:minmax(0,1fr)}nav{position:static;height:auto;border:0;border-bottom:1px solid var(--line)}nav .sub{display:none}main{padding:1.25rem}table{display:block;overflow-x:auto}}
 `;
