@@ -93,13 +93,21 @@ test("migrate: two that open a new store at once both get it", async (t) => {
 test("migrate: external URLs of before lose their scheme; of two apps with one place the first that is enabled has it", async (t) => {
   const path = join(temporaryFolder(t), "store.db");
   const store = await openStore({ path });
-  const apps: Record<string, string> = {};
-  for (const name of ["Off", "First", "Second", "Both"]) {
-    const settings = appSettings(name, { externalUrls: [], enabled: name !== "Off" });
-    apps[(await store.createApp(ADMIN, settings)).id] = name;
+  const ids: string[] = [];
+  for (const name of ["a", "b", "c", "d"]) {
+    ids.push((await store.createApp(ADMIN, appSettings(name, { externalUrls: [] }))).id);
   }
+  // Those of one millisecond are in no order.
+  const [off, first, second, both] = ids.sort();
+  await store.updateApp(ADMIN, off!, { enabled: false });
   await store.close();
-  const idOf = (name: string) => Object.keys(apps).find((id) => apps[id] === name)!;
+  const apps: Record<string, string> = {
+    [off!]: "Off",
+    [first!]: "First",
+    [second!]: "Second",
+    [both!]: "Both",
+  };
+  const idOf = (name: string) => ids.find((id) => apps[id] === name)!;
   const database = new DatabaseSync(path);
   const before: [string, string][] = [
     ["https://two.test:443/", "Off"],
