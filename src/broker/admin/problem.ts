@@ -47,13 +47,16 @@ export function problemResponse(error: unknown, c: Context<AdminEnv>, log: Log):
   const known = normalize(error);
   const requestId = c.get("requestId");
   const [status, title] = known === null ? INTERNAL : PROBLEMS[known.code]!;
-  if (status >= 500) log.error("Admin request failed", { requestId, path: c.req.path, error });
+  const code = known?.code ?? "internal_error";
+  const { method, path } = c.req; // Without its query, which may hold secrets.
+  if (status >= 500) log.error("Admin request failed", { requestId, method, path, error });
+  else log.debug("Admin request refused", { requestId, method, path, status, code });
   const problem: Problem = {
-    type: `urn:sallyport:error:${known?.code ?? "internal_error"}`,
+    type: `urn:sallyport:error:${code}`,
     title,
     status,
     detail: known?.message ?? `The broker's log says more under request id ${requestId}`,
-    code: known?.code ?? "internal_error",
+    code,
     requestId,
   };
   if (known instanceof AdminRequestError && known.faults.length > 0) problem.errors = known.faults;

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { createAdminToken } from "../../../../src/broker/admin/admin_token.ts";
 import { MAX_BODY_BYTES } from "../../../../src/broker/admin/app.ts";
+import { type LogFields, silentLog } from "../../../../src/platform/log.ts";
 import { adminFixture, assertProblem, readAnswer } from "../../../support/admin_fixture.ts";
 
 test("admin API: without a live token nothing answers but 401 with a challenge, unknown paths too", async (t) => {
@@ -127,4 +128,26 @@ test("health: /livez, /readyz with reasons and /metrics need no token", async (t
   const metrics = await app.request("/metrics");
   assert.match(metrics.headers.get("content-type")!, /^text\/plain; version=0\.0\.4/);
   assert.match(await metrics.text(), /^sallyport_tunnels_connected 0$/m);
+});
+
+test("admin API: what is refused is in the log at debug, with request id, method, path and code; no query, no body", async (t) => {
+  const lines: [string, LogFields][] = [];
+  const log = {
+    ...silentLog,
+    debug: (text: string, fields: LogFields = {}) => void lines.push([text, fields]),
+  };
+  const { call } = await adminFixture(t, { log });
+  const calls = [
+    ["GET", "nothing-there?secret=1", undefined, "route_unknown", 404],
+    ["PATCH", "groups/x?secret=1", { name: "secret" }, "not_found", 404],
+    ["POST", "groups", { secret: "secret" }, "invalid_request", 400],
+  ] as const;
+  for (const [method, path, body, code, status] of calls) {
+    const { requestId } = (await call(method, path, body)).body;
+    const [text, fields] = lines.pop()!;
+    assert.equal(text, "Admin request refused");
+    assert.deepEqual(fields, { requestId, method, path: `/api/v1/${path.split("?")[0]}`, status, code });
+  }
+  await call("GET", "groups");
+  assert.deepEqual(lines, []);
 });
