@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Log } from "../../platform/log.ts";
 import type { App } from "../model.ts";
 import { isNotFound } from "../store/errors.ts";
@@ -26,30 +27,38 @@ export interface RouterOptions {
   readonly retryMs?: number;
   /** Told of the apps that were read: all at the start, then those that changed. */
   readonly onRead?: (apps: readonly App[]) => void;
+  /** Milliseconds on a clock that only goes forward. */
+  readonly now?: () => number;
 }
 
 const PAGE = 1_000;
-/** At most this part of the time goes into rebuilding: after one that took 20 ms the next waits for 80 ms. */
+/** A fifth of the time, at most, goes into rebuilding: after one that took 20 ms the next waits for 80 ms. */
 const REST_PER_BUSY = 4;
+/** While somebody waits for a change it is half of the time: requests of users still have the other one. */
+const REST_PER_BUSY_AWAITED = 1;
+/** How often what has changed meanwhile is read too before a rebuild: a busy store must not put it off for ever. */
+const MOST_ROUNDS = 8;
 
 /**
  * Loads all apps, then of each group that changes what is new. The first change after a quiet time is taken up at
  * once; a burst of them is taken up together. While the store cannot be read the last good table stays.
  */
 export async function createRouter(
-  { store, log, retryMs = 1_000, onRead = () => {} }: RouterOptions,
+  { store, log, retryMs = 1_000, onRead = () => {}, now = () => performance.now() }: RouterOptions,
 ): Promise<Router> {
   let groups = new Map<string, GroupApps>();
   const made: MadeRoutes = new WeakMap();
   let table = buildRoutes([]);
   let changed = new Set<string>();
-  /** Changes heard of so far, and who waits until how many of them were taken up. */
+  /** Changes heard of so far, how many of them are in the table, and who waits until how many are. */
   let heard = 0;
+  let takenUp = 0;
   let waiters: { heard: number; resolve: () => void }[] = [];
   let reported = new Set<string>();
   let running = true;
   let timer: NodeJS.Timeout | undefined;
-  let restUntil = 0;
+  /** When the next refresh may begin, and when where somebody waits for it. */
+  let rest = { until: 0, untilAwaited: 0 };
   let closed = false;
 
   const rebuild = () => {
@@ -61,30 +70,47 @@ export async function createRouter(
     reported = new Set(problems.keys());
   };
   const release = (until: number) => {
+    takenUp = until;
     for (const waiter of waiters) if (waiter.heard <= until) waiter.resolve();
     waiters = waiters.filter((waiter) => waiter.heard > until);
   };
   const refresh = async () => {
-    const taken = changed;
-    const upTo = heard;
-    changed = new Set();
-    const started = performance.now();
+    const taken = new Set<string>();
+    let upTo = heard;
+    let busyMs = 0;
     try {
       const fresh = new Map(groups);
       const read: App[] = [];
-      for (const groupId of taken) {
-        // One by one: a group may have more apps than a call can have arguments.
-        for (const app of await refreshGroup(store, fresh, groupId)) read.push(app);
+      // Each group is read as of another moment. An app that a change moves between two of these moments would be in
+      // both groups or in none, so the groups of that change are read again.
+      for (let round = 0; round < MOST_ROUNDS && changed.size > 0; round++) {
+        const started = now();
+        const again = changed;
+        changed = new Set();
+        upTo = heard;
+        for (const groupId of again) {
+          taken.add(groupId);
+          // One by one: a group may have more apps than a call can have arguments.
+          for (const app of await refreshGroup(store, fresh, groupId)) read.push(app);
+        }
+        busyMs += now() - started;
+        await nextTurn(); // What was on disk as it was read has been told by then.
       }
       if (closed) return;
+      const started = now();
       groups = fresh;
       rebuild();
       onRead(read);
-      restUntil = performance.now() + REST_PER_BUSY * (performance.now() - started);
+      const ended = now();
+      busyMs += ended - started;
+      rest = {
+        until: ended + REST_PER_BUSY * busyMs,
+        untilAwaited: ended + REST_PER_BUSY_AWAITED * busyMs,
+      };
       release(upTo);
     } catch (error) {
       for (const groupId of taken) changed.add(groupId);
-      restUntil = performance.now() + retryMs;
+      rest = { until: now() + retryMs, untilAwaited: now() + retryMs };
       log.error("Routes not refreshed", { error: error instanceof Error ? error.message : String(error) });
     }
   };
@@ -96,8 +122,9 @@ export async function createRouter(
     schedule();
   };
   const schedule = () => {
-    if (closed || running || timer !== undefined || changed.size === 0) return;
-    const restMs = restUntil - performance.now();
+    if (closed || running || changed.size === 0) return;
+    clearTimeout(timer);
+    const restMs = (waiters.length > 0 ? rest.untilAwaited : rest.until) - now();
     if (restMs <= 0) void start();
     else timer = setTimeout(start, restMs);
   };
@@ -131,8 +158,11 @@ export async function createRouter(
   return {
     current: () => table,
     settled() {
-      if (closed || (changed.size === 0 && !running)) return Promise.resolve();
-      return new Promise((resolve) => waiters.push({ heard, resolve }));
+      if (closed || takenUp === heard) return Promise.resolve();
+      return new Promise((resolve) => {
+        waiters.push({ heard, resolve });
+        schedule();
+      });
     },
     close,
     [Symbol.dispose]: close,
