@@ -18,9 +18,9 @@ function spare(stage: FaultStage): void {
 }
 
 for (
-  const [name, code] of [
+  const [name, code, lastSaid] of [
     // The one that still runs keeps the state folder.
-    ["graceful restart of one connector of two", "demo_program_exited"],
+    ["graceful restart of one connector of two", "demo_program_exited", "state_in_use"],
     ["kill -9 of one connector of two", "fault_not_injected"],
     ["connection reset, one connector of two", "fault_not_injected"],
     ["2 Mbit/s each way, one connector of two", "fault_not_injected"],
@@ -28,6 +28,11 @@ for (
 ) {
   const fault = FAULTS.find((one) => one.name === name)!;
   test(`not brought about, it fails: ${name}`, async () => {
-    await assert.rejects(runFault(fault, 20, "short", spare), { code });
+    await assert.rejects(runFault(fault, 20, "short", spare), (error: Error & { code: string }) => {
+      assert.equal(error.code, code);
+      // Where a program has ended, the last line of its log says of what.
+      if (lastSaid !== undefined) assert.match(error.message.split("\n").at(-1)!, new RegExp(lastSaid));
+      return true;
+    });
   });
 }
