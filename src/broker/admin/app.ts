@@ -6,6 +6,7 @@ import type { AdminDeps, AdminEnv } from "./deps.ts";
 import { docsPage } from "./docs_page.ts";
 import { AdminRequestError } from "./errors.ts";
 import { answerInForce } from "./in_force.ts";
+import { refuseOtherMethods } from "./method_not_allowed.ts";
 import { openapiDocument } from "./openapi.ts";
 import { problemResponse } from "./problem.ts";
 import { adminTokenRoutes } from "./routes/admin_tokens.ts";
@@ -36,12 +37,19 @@ const PARTS = [
   auditRoutes,
 ];
 
+/** Paths that need no token. */
+const PUBLIC = Object.fromEntries(
+  ["/", "/livez", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/docs"]
+    .map((path) => [path, { get: {} }]),
+);
+
 /** The whole admin listener as a Hono application: API with its document, health and metrics. */
 export function createAdminApp(deps: AdminDeps): Hono<AdminEnv> {
   const api = createRouter();
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   for (const part of PARTS) api.route("/", part(deps));
   const document = openapiDocument(api, API_VERSION);
+  refuseOtherMethods(api, document.paths ?? {});
   const page = docsPage(document);
 
   const app = new Hono<AdminEnv>();
@@ -61,6 +69,7 @@ export function createAdminApp(deps: AdminDeps): Hono<AdminEnv> {
   app.route("/", healthRoutes(deps));
   app.get("/api/v1/openapi.json", (c) => c.json(document));
   app.get("/api/v1/docs", (c) => c.html(page.html, 200, { "Content-Security-Policy": page.policy }));
+  refuseOtherMethods(app, PUBLIC);
   // The order is the point: nothing of a body is read before the token is known to be good.
   app.use("/api/v1/*", authenticate(deps.store, deps.log), limitBody(MAX_BODY_BYTES));
   if (deps.inForce !== undefined) app.use("/api/v1/*", answerInForce(deps.inForce, deps.log));

@@ -8,6 +8,7 @@ export const ADMIN_CODES = [
   "body_too_large",
   "media_type_unsupported",
   "route_unknown",
+  "method_not_allowed",
   "internal_error",
   "admin_listen_failed",
   "admin_token_file_invalid",
@@ -21,7 +22,7 @@ export interface Fault {
   message: string;
 }
 
-/** The caller has to send something else: codes `unauthorized` to `route_unknown`. */
+/** The caller has to send something else: codes `unauthorized` to `method_not_allowed`. */
 export class AdminRequestError extends SallyportError<AdminCode> {
   readonly faults: readonly Fault[];
 

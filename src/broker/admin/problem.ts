@@ -28,6 +28,7 @@ const PROBLEMS: Readonly<Record<string, readonly [ContentfulStatusCode, string]>
   body_too_large: [413, "The request body is too large"],
   media_type_unsupported: [415, "The body has to be JSON"],
   route_unknown: [404, "There is no such resource"],
+  method_not_allowed: [405, "The resource does not have this method"],
   not_found: [404, "There is no such record"],
   connector_unknown: [404, "There is no such connector"],
   version_conflict: [412, "The record has changed since it was read"],

@@ -90,7 +90,6 @@ test("admin API: bodies that are too large, no JSON or of another type are refus
   assertProblem(await post({ headers: text, body: '{"name":"a"}' }), 415, "media_type_unsupported");
   assertProblem(await post({ headers: { Authorization: headers.Authorization } }), 400, "invalid_request");
   assertProblem(await call("GET", "nothing-there"), 404, "route_unknown");
-  assertProblem(await call("PUT", "groups"), 404, "route_unknown");
 });
 
 test("admin API: a failure inside is answered without detail", async (t) => {
@@ -150,4 +149,29 @@ test("admin API: what is refused is in the log at debug, with request id, method
   }
   await call("GET", "groups");
   assert.deepEqual(lines, []);
+});
+
+test("admin API: a method that a path does not have is 405 with those that it has, for all paths", async (t) => {
+  const { app, call, token } = await adminFixture(t);
+  const ask = async (method: string, path: string, headers?: Record<string, string>) =>
+    await readAnswer(await app.request(path, headers === undefined ? { method } : { method, headers }));
+  const { paths } = (await ask("GET", "/api/v1/openapi.json")).body as { paths: Record<string, object> };
+  assert.ok(Object.keys(paths).length > 10);
+  for (const [path, operations] of Object.entries(paths)) {
+    const refused = await call("PUT", path.slice(1).replace("{id}", "x").replace("{serial}", "0a"), {});
+    assertProblem(refused, 405, "method_not_allowed");
+    const allowed = Object.keys(operations).map((method) => method.toUpperCase());
+    const allow = allowed.includes("GET") ? [...allowed, "HEAD"] : allowed;
+    assert.deepEqual(refused.headers.get("allow")?.split(", "), allow, path);
+  }
+  assertProblem(await ask("PUT", "/api/v1/groups"), 401, "unauthorized");
+  assertProblem(await call("PUT", "groups/x/y", {}), 404, "route_unknown");
+  assertProblem(await call("PUT", "Groups", {}), 404, "route_unknown");
+  const authorization = { Authorization: `Bearer ${token}` };
+  assert.equal((await app.request("/api/v1/groups", { method: "HEAD", headers: authorization })).status, 200);
+  for (const path of ["/", "/livez", "/readyz", "/metrics", "/api/v1/docs", "/api/v1/openapi.json"]) {
+    const refused = await ask("POST", path);
+    assertProblem(refused, 405, "method_not_allowed");
+    assert.equal(refused.headers.get("allow"), "GET, HEAD", path);
+  }
 });
