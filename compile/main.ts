@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "./bundle.ts";
 import { writeChecksums } from "./checksums.ts";
 import { buildExecutable } from "./executable.ts";
+import { targetOf } from "./header.ts";
 import { nodeBinary } from "./node_binary.ts";
 import { smokeTest } from "./smoke.ts";
 import { hostTarget, type Target, TARGETS } from "./target.ts";
@@ -30,6 +31,10 @@ async function compile(
   const node = await nodeBinary(target, isHost, CACHE, say);
   await buildExecutable({ main: join(work, `${program}.mjs`), node, isHost, output, folder: work });
   chmodSync(output, 0o755);
+  const found = targetOf(output);
+  if (found !== target.name) {
+    throw new Error(`Cannot use "${output}": it is for ${found}, not for ${target.name}`);
+  }
 }
 
 async function main(args: readonly string[]): Promise<number> {
