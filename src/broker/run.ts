@@ -167,7 +167,9 @@ export async function runBroker(
           publicPort: listeners.public?.port,
           hasCertificate: users.hasCertificate,
         }),
-      inForce: users.routed,
+      inForce: async () => {
+        await Promise.all([users.routed(), tunnels.settled()]);
+      },
       log,
     }),
     parseListenAddress(config.adminListen)!,

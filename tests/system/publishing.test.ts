@@ -45,13 +45,17 @@ test("a connector that is moved serves its new group, and the old one no more, a
   const { id: other } = await admin.request("POST", "groups", { name: "Other" }) as { id: string };
   const groups = ["default", other];
   for (const groupId of groups) await stage.publish(`/${groupId}`, origin, { groupId });
-  const statuses = () => Promise.all(groups.map(async (id) => (await users.get(stage.url(`/${id}`))).status));
+  const answers = () =>
+    Promise.all(groups.map(async (id) => {
+      const { status, body } = await users.get(stage.url(`/${id}`));
+      return status === 200 ? body : (JSON.parse(body) as { code: string }).code;
+    }));
   for (let round = 0; round < 20; round++) {
     await admin.request("PATCH", `connectors/${stage.connectorId}`, { groupId: other });
-    assert.deepEqual(await statuses(), [503, 200]);
+    assert.deepEqual(await answers(), ["no_connector", "ok"]);
     await admin.request("PATCH", `connectors/${stage.connectorId}`, { groupId: "default" });
-    assert.deepEqual(await statuses(), [200, 503]);
+    assert.deepEqual(await answers(), ["ok", "no_connector"]);
   }
   await admin.request("PATCH", `connectors/${stage.connectorId}`, { enabled: false });
-  assert.deepEqual(await statuses(), [503, 503]);
+  assert.deepEqual(await answers(), ["no_connector", "no_connector"]);
 });

@@ -20,6 +20,8 @@ export class Announcements implements Disposable {
   readonly #instances: Instances<BrokerTunnel>;
   readonly #tunnels: () => Iterable<BrokerTunnel>;
   readonly #stopListening: () => void;
+  /** Changed connectors that are being read, until their tunnels are as they say. */
+  readonly #underWay = new Set<Promise<void>>();
 
   /** `tunnels`: all that are open. */
   constructor(
@@ -57,6 +59,11 @@ export class Announcements implements Disposable {
     }
   }
 
+  /** Resolves when tunnels are in the groups that the store has told before this call, or about to end. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+  }
+
   /** What changes is not told any more. */
   [Symbol.dispose](): void {
     this.#stopListening();
@@ -90,13 +97,14 @@ export class Announcements implements Disposable {
     const affected = this.#those(({ connectorId }) => connectorId === id);
     if (affected.length === 0) return;
     if (what === "deleted") return this.revoked(affected, "connector_unknown");
-    this.#deps.store.getConnector(id).then(
+    const change = this.#deps.store.getConnector(id).then(
       (record) => {
         if (!record.enabled) return this.revoked(affected, "connector_disabled");
         for (const tunnel of affected) tunnel.move(record.groupId);
       },
       () => this.revoked(affected, "connector_unknown"), // Not known to be allowed: not allowed.
-    );
+    ).finally(() => this.#underWay.delete(change));
+    this.#underWay.add(change);
   }
 
   async #settingsChanged(): Promise<void> {

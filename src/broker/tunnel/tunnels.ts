@@ -122,6 +122,11 @@ export class Tunnels implements Disposable {
     }
   }
 
+  /** Resolves when tunnels are in the groups that the store has told before this call, or about to end. */
+  settled(): Promise<void> {
+    return this.#announcements.settled();
+  }
+
   /** Tells every connector which authorities to trust from now on. */
   announceTrust(): void {
     for (const tunnel of this.all()) if (tunnel.hello !== null) this.#announcements.trust(tunnel);
