@@ -26,6 +26,9 @@ export const MAX_BODY_BYTES = 1_048_576;
 /** Version of the API itself, as its document says it. */
 export const API_VERSION = "1.0.0";
 
+/** What changes here decides where requests of users go. */
+const ROUTED = ["/api/v1/apps/*", "/api/v1/connectors/*"];
+
 const PARTS = [
   connectorRoutes,
   certificateRoutes,
@@ -72,7 +75,10 @@ export function createAdminApp(deps: AdminDeps): Hono<AdminEnv> {
   refuseOtherMethods(app, PUBLIC);
   // The order is the point: nothing of a body is read before the token is known to be good.
   app.use("/api/v1/*", authenticate(deps.store, deps.log), limitBody(MAX_BODY_BYTES));
-  if (deps.inForce !== undefined) app.use("/api/v1/*", answerInForce(deps.inForce, deps.log));
+  if (deps.inForce !== undefined) {
+    const inForce = answerInForce(deps.inForce, deps.log);
+    for (const path of ROUTED) app.use(path, inForce);
+  }
   app.route("/api/v1", api);
   return app;
 }

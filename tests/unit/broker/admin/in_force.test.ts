@@ -4,6 +4,8 @@ import { Hono } from "hono";
 import type { AdminEnv } from "../../../../src/broker/admin/deps.ts";
 import { answerInForce } from "../../../../src/broker/admin/in_force.ts";
 import { type Log, silentLog } from "../../../../src/platform/log.ts";
+import { adminFixture } from "../../../support/admin_fixture.ts";
+import { enrolOne } from "../../../support/store_fixture.ts";
 
 /** An API of one path; `inForce` is asked for each change that was made. */
 function api(inForce: () => Promise<void>, withinMs?: number) {
@@ -46,4 +48,29 @@ test("what reads, and what was refused, waits for nothing", async () => {
   const { app } = api(() => Promise.reject(new Error("not to be asked")));
   assert.equal((await app.request("/")).status, 200);
   assert.equal((await app.request("/", { method: "DELETE" })).status, 412);
+});
+
+test("only changes that decide where requests go are asked about", async (t) => {
+  let asked = 0;
+  const { store, clock, call } = await adminFixture(t, { inForce: async () => void asked++ });
+  const { connector } = await enrolOne(store, clock);
+  const changes: [number, string, string, unknown?][] = [
+    [0, "POST", "groups", { name: "Other" }],
+    [0, "PATCH", "settings", { latestVersion: "9.9.9" }],
+    [0, "POST", "enrolment-tokens", { description: "one more" }],
+    [0, "POST", "admin-tokens", { name: "another" }],
+    [1, "POST", "apps", { name: "Wiki", externalUrls: ["https://w.test"], internalUrl: "http://10.0.0.5" }],
+    [1, "PATCH", `connectors/${connector.id}`, { enabled: false }],
+    [1, "DELETE", `connectors/${connector.id}`],
+  ];
+  for (const [times, method, path, body] of changes) {
+    const before = asked;
+    const answer = await call(method, path, body);
+    assert.ok(answer.status < 300, `${method} ${path}: ${JSON.stringify(answer.body)}`);
+    assert.equal(asked - before, times, `${method} ${path}`);
+  }
+  const [app] = (await call("GET", "apps")).body.items;
+  assert.equal((await call("PATCH", `apps/${app.id}`, { hostHeader: "user" })).status, 200);
+  assert.equal((await call("DELETE", `apps/${app.id}`)).status, 204);
+  assert.equal(asked, 5);
 });
