@@ -60,14 +60,14 @@ test("a change of apps is on its way to their connectors when it is made: nothin
 
 test("a change of another group's apps is no news", async (t) => {
   const { store, told } = await announced(t);
-  const { id } = await store.createGroup(ADMIN, { name: "Other", description: "" });
+  const { id } = await store.createGroup(ADMIN, "Other");
   await store.createApp(ADMIN, appSettings("Wiki", { groupId: id }));
   assert.deepEqual(await told(), []);
 });
 
 test("a connector that is moved, or shut out, is so at once", async (t) => {
   const { store, connector, told } = await announced(t);
-  const { id } = await store.createGroup(ADMIN, { name: "Other", description: "" });
+  const { id } = await store.createGroup(ADMIN, "Other");
   await store.updateConnector(ADMIN, connector.id, { groupId: id });
   assert.deepEqual(await told(), [`moved to ${id}`]);
   await store.updateConnector(ADMIN, connector.id, { enabled: false });
