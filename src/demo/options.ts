@@ -27,7 +27,8 @@ Usage: npm run demo -- [--json] [--connectors N] [--host-header user|backend] [-
                   through the tunnel; or backend, that of URL. Default: user where URL has an IP address or
                   localhost, else backend
   --insecure      accept any certificate of an https application, such as a self-signed one
-  --json          print one line of JSON when a request can get through, and nothing else on standard output
+  --json          print one line of JSON when a request can get through, and nothing else on standard output, where
+                  npm puts lines of its own unless it is called so: npm run --silent demo -- --json
   --help          print this
 
 Example: npm run demo -- http://127.0.0.1:4873
