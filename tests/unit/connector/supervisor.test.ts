@@ -1,80 +1,12 @@
 import assert from "node:assert/strict";
-import { EventEmitter } from "node:events";
-import { duplexPair } from "node:stream";
 import { test, type TestContext } from "node:test";
-import type { DialledTunnel } from "../../../src/connector/dial.ts";
 import { DialError } from "../../../src/connector/errors.ts";
-import { KnownApps } from "../../../src/connector/known_apps.ts";
 import { Supervisor } from "../../../src/connector/supervisor.ts";
-import type { TunnelContext } from "../../../src/connector/tunnel_context.ts";
 import { type Log, silentLog } from "../../../src/platform/log.ts";
-import { PROTOCOL_REVISION } from "../../../src/protocol/messages.ts";
-import { ControlChannel, type Fields } from "../../../src/tunnel/control_channel.ts";
-import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
+import type { Fields } from "../../../src/tunnel/control_channel.ts";
+import { context, type FakeSession, goodTunnel } from "./good_tunnel.ts";
 
 const unreachable = () => new DialError("broker_unreachable", "refused", { retryable: true });
-
-/** A session that has no network behind it. */
-class FakeSession extends EventEmitter {
-  destroyed = false;
-  setLocalWindowSize(): void {}
-  ping(): boolean {
-    return true;
-  }
-  request(): unknown {
-    const [stream] = duplexPair();
-    return stream;
-  }
-  destroy(): void {
-    if (this.destroyed) return;
-    this.destroyed = true;
-    this.emit("close");
-  }
-}
-
-/** A dialled tunnel whose broker answers hello and pulls. */
-function goodTunnel(
-  welcome: Fields = {},
-): { dialled: DialledTunnel; session: FakeSession; channel: ControlChannel } {
-  const session = new FakeSession();
-  const [ours, theirs] = duplexPair();
-  const channel = new ControlChannel(theirs, {
-    request: async (type, _fields, reply) => {
-      if (type === "config.pull") {
-        return await reply({ groupId: "g", revision: 1, full: true, apps: [], removedIds: [] });
-      }
-      if (type !== "hello") return "unsupported";
-      const facts = { nodeId: "n", nodes: [], softwareVersion: "1.0.0", connectorId: "c" };
-      await reply({ revision: PROTOCOL_REVISION, capabilities: [], ...facts, ...welcome });
-    },
-    notice: () => {},
-    received: () => {},
-    closed: () => {},
-  });
-  session.on("close", () => channel.destroy(new Error("gone")));
-  return {
-    dialled: { session, control: ours, remoteAddress: "" } as unknown as DialledTunnel,
-    session,
-    channel,
-  };
-}
-
-/** What a tunnel needs of a connector without apps. */
-function context(): TunnelContext {
-  const context: Partial<TunnelContext> = {
-    apps: new KnownApps(),
-    health: { failed: () => {}, changed: () => {}, outOfReach: [] },
-    budget: new CreditBudget(1_000_000),
-    log: silentLog,
-    times: { pingIntervalMs: 60_000, timeoutMs: 180_000 },
-    maxLanes: 100,
-    configPullIntervalMs: 60_000,
-    versionPollIntervalMs: 60_000,
-    hello: {} as never,
-    onNotice: () => {},
-  };
-  return context as TunnelContext;
-}
 
 type Step = Error | { lastsMs: number; welcome?: Fields; notice?: readonly [string, Fields] };
 
