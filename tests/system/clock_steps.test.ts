@@ -16,6 +16,7 @@ import { OpenLoop, summarise } from "../faults/open_loop.ts";
 import { connectorRuntime } from "../support/connector_runtime.ts";
 import { type FakeClock, fakeClock } from "../support/faketime.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 
 const DAY_S = 86_400;
 const STEPS = [["forward", DAY_S], ["back", -DAY_S]] as const;
@@ -32,9 +33,10 @@ async function aheadOf(stage: TunnelStage): Promise<number> {
 
 /** Resolves once the broker's clock is this far ahead. */
 async function seen(stage: TunnelStage, offsetS: number): Promise<void> {
-  while (Math.abs(await aheadOf(stage) - offsetS) > 60) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await until(
+    `the broker's clock is ${offsetS} s ahead`,
+    async () => Math.abs(await aheadOf(stage) - offsetS) <= 60,
+  );
 }
 
 async function start(
@@ -69,7 +71,10 @@ async function redial(stage: TunnelStage): Promise<number> {
 
 /** Cuts tunnels until the connector has made one by a clock that is so many seconds ahead: when it is set, it may see that later. */
 async function redialledAt(stage: TunnelStage, ahead: number): Promise<void> {
-  while (Math.abs(await redial(stage) - ahead) >= 300);
+  await until(
+    `a tunnel is dialled by a clock that is ${ahead} s ahead`,
+    async () => Math.abs(await redial(stage) - ahead) < 300,
+  );
 }
 
 for (const [direction, offsetS] of STEPS) {
@@ -100,9 +105,12 @@ for (const [direction, offsetS] of STEPS) {
     assert.ok(known.some(({ id }) => id === connectorId), "who is away is not removed");
     // What is owed for wrong secrets is forgiven at the usual pace.
     const good = await stage.broker.admin.enrolmentToken();
-    while (await registerWith(stage, good, "good").then(() => false, () => true)) {
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
+    let refusal: unknown;
+    await until(
+      "the address may register again",
+      () => registerWith(stage, good, "good").then(() => true, (error) => void (refusal = error)),
+      { more: () => String(refusal) },
+    );
   });
 }
 
@@ -110,14 +118,15 @@ for (const [direction, offsetS] of STEPS) {
 async function lockOut(stage: TunnelStage): Promise<void> {
   const { address, enrolName, ca } = await loadIdentity(stage.stateDir);
   const csr = await createCertificateRequest(await generatePrivateKey("p256"), "host");
-  for (let code = "";;) {
+  await until("no more secrets are taken", async () => {
+    let code = "";
     const { secret } = createEnrolmentSecret();
     const body = JSON.stringify({ secret, csr, machineName: "m", os: "linux", version: "1" });
     const target: EnrolmentTarget = { address, enrolName, trust: { ca }, stepMs: 10_000 };
     await callBroker(target, ENROL_PATH, body, String).catch((error) => code = error.details.brokerCode);
-    if (code === "source_limited") return;
-    assert.equal(code, "token_unknown");
-  }
+    if (code !== "source_limited") assert.equal(code, "token_unknown");
+    return code === "source_limited";
+  });
 }
 
 async function registerWith(stage: TunnelStage, token: string, name: string): Promise<void> {
@@ -154,11 +163,15 @@ test("connector's clock past the end of its certificate: it is used on, and kept
   const status = () => readStatus(statusSocketPath(stage.stateDir));
   await clock.set(DAY_S);
   // The clock may pass the end of the certificate after a dial has looked at it: the next dial says so then.
-  while (!stage.connectorLog.some((line) => line.includes("used all the same"))) await redial(stage);
+  const hasSaid = () => stage.connectorLog.some((line) => line.includes("used all the same"));
+  await until("a dial says that the certificate is used", async () => {
+    if (!hasSaid()) await redial(stage);
+    return hasSaid();
+  });
   await stage.logged("certificate not renewed");
   assert.equal(await serialOf(stage.stateDir), serial);
   await clock.set(0);
   // An attempt that is under way now may end well.
   await redialledAt(stage, 0);
-  while ((await status()).renewalFailures !== 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until("the certificate is renewed", async () => (await status()).renewalFailures === 0);
 });
