@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type SecureVersion, type TLSSocket } from "node:tls";
-import type { HostPort } from "../protocol/address.ts";
+import { formatHostPort, type HostPort } from "../protocol/address.ts";
 import { DialError } from "./errors.ts";
 import { certificateChain, isBrokerAuthority, issuerOf } from "./identity/certificate_chain.ts";
 import { ProxyError } from "./outbound/errors.ts";
@@ -19,6 +19,10 @@ export interface DialTarget {
   /** The proxy on the way; none by default. */
   proxyFor?: ProxyFor | undefined;
 }
+
+/** How far dialling got, as messages say it. */
+const DURING = { connecting: "while connecting", tls: "in the TLS handshake" } as const;
+type Step = keyof typeof DURING;
 
 /** A TLS connection to the broker, verified, that has agreed on HTTP/2. Every step has `stepMs` milliseconds. */
 export async function dialSocket(
@@ -69,7 +73,14 @@ async function openTcp(
     throw new DialError(code, message, { cause: error, retryable, details });
   }
   const tcp = connectTcp({ ...address, noDelay: true, keepAlive: true });
-  await settled(tcp, "connect", "connecting", stepMs, signal, classifyTcp);
+  await settled(
+    tcp,
+    "connect",
+    "connecting",
+    stepMs,
+    signal,
+    (cause, step) => classifyTcp(cause, step, address),
+  );
   return tcp;
 }
 
@@ -116,10 +127,10 @@ async function named(
 function settled(
   socket: Socket,
   event: string,
-  step: string,
+  step: Step,
   stepMs: number,
   signal: AbortSignal,
-  classify: (error: NodeJS.ErrnoException, step: string) => DialError,
+  classify: (error: NodeJS.ErrnoException, step: Step) => DialError,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = (error: DialError | null): void => {
@@ -139,7 +150,7 @@ function settled(
     const closed = (): void => {
       setImmediate(() =>
         done(
-          new DialError("broker_lost", `Connection was closed while ${step}`, {
+          new DialError("broker_lost", `The broker closed the connection ${DURING[step]}`, {
             retryable: true,
             details: { step },
           }),
@@ -151,7 +162,7 @@ function settled(
     const timer = setTimeout(
       () =>
         done(
-          new DialError("broker_timeout", `Broker did not answer in ${stepMs} ms while ${step}`, {
+          new DialError("broker_timeout", `Broker did not answer in ${stepMs} ms ${DURING[step]}`, {
             retryable: true,
             details: { step },
           }),
@@ -166,13 +177,13 @@ function settled(
   });
 }
 
-function classifyTcp(cause: NodeJS.ErrnoException, step: string): DialError {
+function classifyTcp(cause: NodeJS.ErrnoException, step: Step, address: HostPort): DialError {
   const unresolvable = cause.code === "ENOTFOUND" || cause.code === "EAI_AGAIN";
   return new DialError(
     unresolvable ? "broker_unresolvable" : "broker_unreachable",
     unresolvable
-      ? "Cannot resolve the broker's name"
-      : `Cannot reach the broker: ${cause.code ?? cause.message}`,
+      ? `Cannot resolve the broker's name "${address.host}": ${cause.code}`
+      : `Cannot reach the broker at "${formatHostPort(address)}": ${cause.code ?? cause.message}`,
     { cause, retryable: true, details: { step, reason: cause.code } },
   );
 }
@@ -193,7 +204,7 @@ const UNTRUSTED = new Set([
 /** What tells of the connection, and nothing of TLS on it. */
 const BROKEN = new Set(["ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]);
 
-function classifyTls(cause: NodeJS.ErrnoException, step: string): DialError {
+function classifyTls(cause: NodeJS.ErrnoException, step: Step): DialError {
   const details = { step, reason: cause.code };
   const reason = `${cause.code ?? ""} ${cause.message}`;
   if (cause.code === "ERR_TLS_CERT_ALTNAME_INVALID" || /NotValidForName/i.test(reason)) {
@@ -213,7 +224,7 @@ function classifyTls(cause: NodeJS.ErrnoException, step: string): DialError {
     );
   }
   if (BROKEN.has(cause.code ?? "")) {
-    return new DialError("broker_lost", `Connection broke while ${step}: ${cause.message}`, {
+    return new DialError("broker_lost", `The connection to the broker broke ${DURING[step]}: ${cause.code}`, {
       cause,
       retryable: true,
       details,
