@@ -1,6 +1,7 @@
 import { SallyportError } from "../../../platform/error.ts";
 import type { AppSettings } from "../../model.ts";
 import type { Store } from "../../store/port.ts";
+import type { TokenFacts } from "../deps.ts";
 import { AdminRequestError } from "../errors.ts";
 
 /** Throws `invalid_request` when a body names a group that does not exist; the store itself would say 404. */
@@ -29,4 +30,21 @@ export function requireProtocolFit(
     path: "body.backendProtocol",
     message,
   }]);
+}
+
+/** Throws `invalid_request` when an app is to be at a name that the broker itself answers to: no user could reach it. */
+export function requireForeignNames(
+  externalUrls: readonly string[] | undefined,
+  { tunnelName, enrolName }: Pick<TokenFacts, "tunnelName" | "enrolName">,
+): void {
+  const own: [string, string][] = [["tunnelName", tunnelName], ["enrolName", enrolName]];
+  const faults = (externalUrls ?? []).flatMap((url, index) =>
+    own.filter(([, name]) => URL.parse(url)?.hostname === name.toLowerCase()).map(([key, name]) => ({
+      path: `body.externalUrls.${index}`,
+      message: `"${name}" is this broker's own name (${key})`,
+    }))
+  );
+  if (faults.length === 0) return;
+  const { path, message } = faults[0]!;
+  throw new AdminRequestError("invalid_request", `${path}: ${message}`, faults);
 }

@@ -5,7 +5,7 @@ import { DEFAULT_BACKEND_TLS, DEFAULT_HEALTH_CHECK, DEFAULT_TIMEOUTS } from "../
 import { parseEnrolmentToken } from "../../../../src/protocol/enrolment.ts";
 import { enrolmentSecretSha256 } from "../../../../src/broker/enrol/secret.ts";
 import { adminFixture, assertProblem, TOKEN_FACTS } from "../../../support/admin_fixture.ts";
-import { enrolOne, newConnector } from "../../../support/store_fixture.ts";
+import { ADMIN, appSettings, enrolOne, newConnector } from "../../../support/store_fixture.ts";
 
 test("groups: created, listed, got, renamed under If-Match, deleted", async (t) => {
   const { call } = await adminFixture(t);
@@ -194,6 +194,30 @@ test("apps: taken names and URLs are conflicts; an unknown group and unknown key
     assertProblem(answer, 400, "invalid_request");
     assert.ok(answer.body.errors.some((e: { path: string }) => e.path === path), JSON.stringify(answer.body));
   }
+});
+
+test("apps: none is put at a name of the broker itself; one that is there already can be changed", async (t) => {
+  const { call, store } = await adminFixture(t);
+  const wiki = { name: "Wiki", internalUrl: "http://wiki.internal" };
+  const kept = await store.createApp(ADMIN, appSettings("Kept", { externalUrls: ["https://ok.example"] }));
+  const own = [TOKEN_FACTS.tunnelName, TOKEN_FACTS.enrolName];
+  for (const url of own.flatMap((name) => [`https://${name}`, `http://${name.toUpperCase()}:8080/x`])) {
+    const externalUrls = ["https://a.example", url];
+    for (
+      const answer of [
+        await call("POST", "apps", { ...wiki, externalUrls }),
+        await call("PATCH", `apps/${kept.id}`, { externalUrls }),
+      ]
+    ) {
+      assertProblem(answer, 400, "invalid_request");
+      assert.deepEqual(answer.body.errors.map((e: { path: string }) => e.path), ["body.externalUrls.1"]);
+    }
+  }
+  const [parent] = own.map((name) => `https://*.${name.slice(name.indexOf(".") + 1)}/`);
+  assert.equal((await call("POST", "apps", { ...wiki, externalUrls: [parent] })).status, 201);
+
+  const old = await store.createApp(ADMIN, appSettings("Old", { externalUrls: [`https://${own[0]}/`] }));
+  assert.equal((await call("PATCH", `apps/${old.id}`, { hostHeader: "user" })).status, 200);
 });
 
 test("connectors: shows stored and live facts; status follows switches and time", async (t) => {
