@@ -111,6 +111,25 @@ test("a target of just under 64 KiB arrives byte for byte, a longer one is 414, 
   assert.equal((await over2(10)).status, 200, "the connection goes on");
 });
 
+test("what an HTTP/1.1 backend sees of Host, Connection and Content-Length: place and case", async () => {
+  backend.answers(ok);
+  const seen = async (line: string, rest: string) => {
+    assert.equal(await status1(`${line} HTTP/1.1\r\nX-Aa: 1\r\nHOST: ${HOST}\r\nX-b: 2\r\n${rest}`), 200);
+    const added = /^(x-forwarded-.*|via|forwarded)$/i;
+    return readHead(backend.last.head).headers.filter((name, i) => i % 2 === 0 && !added.test(name));
+  };
+  assert.deepEqual(await seen("GET /", "\r\n"), ["host", "connection", "X-Aa", "X-b"]);
+  assert.deepEqual(
+    await seen("POST /", "Content-Length: 1\r\n\r\na"),
+    ["host", "connection", "X-Aa", "X-b", "content-length"],
+  );
+  assert.deepEqual(
+    await seen("POST /", "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"),
+    ["X-Aa", "HOST", "X-b", "Transfer-Encoding", "Connection"],
+  );
+  assert.deepEqual(await seen("OPTIONS *", "\r\n"), ["X-Aa", "HOST", "X-b", "Connection"]);
+});
+
 test("bytes 0x80 to 0xFF of headers survive both ways, on HTTP/1.1 and HTTP/2", async () => {
   const high = Array.from({ length: 128 }, (_, i) => String.fromCharCode(0x80 + i)).join("");
   backend.answers(({ socket }) => void socket.write(answerOk("ok", `x-high: ${high}\r\n`), "latin1"));
