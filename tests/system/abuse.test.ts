@@ -11,6 +11,7 @@ import { Attacked, ATTACKER, gone, HOST, many } from "../support/attacked.ts";
 import type { IngressStage } from "../support/ingress_stage.ts";
 import { FLAG, FRAME, frame, headerBlock } from "../support/raw_http2.ts";
 import type { EndCause } from "../../src/broker/metrics/end_causes.ts";
+import { until } from "../support/until.ts";
 
 const PER_SOURCE = 100;
 
@@ -138,7 +139,7 @@ attack("responses that nobody reads, on connections that stay", ["idle"], 20, as
   const counted = await ended("idle");
   // What was written is the kernel's: no exchange waits for it.
   await stage.lanesIdle();
-  while (await ended("idle") < counted + 20);
+  await until("20 idle connections were ended", async () => await ended("idle") >= counted + 20);
   for (const socket of sockets) socket.destroy();
 });
 

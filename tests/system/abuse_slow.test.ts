@@ -5,6 +5,7 @@
 import { after, before, test } from "node:test";
 import { Attacked, gone, HOST, many, NormalUser } from "../support/attacked.ts";
 import { FRAME, frame } from "../support/raw_http2.ts";
+import { until } from "../support/until.ts";
 
 const SENT_AWAY = 'sallyport_errors_total{code="user_idle"}';
 
@@ -30,7 +31,10 @@ function attack(what: string, count: number, run: () => Promise<void>): void {
 
 /** Resolves when so many users more than `before` were sent away. */
 async function sentAway(before: number, count: number): Promise<void> {
-  while (await attacked.stage.metric(SENT_AWAY) < before + count);
+  await until(
+    `${count} users were sent away`,
+    async () => await attacked.stage.metric(SENT_AWAY) >= before + count,
+  );
 }
 
 /** Does something so many times, with a moment between. */
@@ -77,7 +81,7 @@ attack("large responses that nobody reads", 0, async () => {
     socket.write(`GET /huge HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
   }
   const user = new NormalUser(attacked.stage);
-  while (user.answers < 20) await new Promise((resolve) => setTimeout(resolve, 10));
+  await until("a user had 20 answers", () => user.answers >= 20);
   await user.stop();
   for (const socket of sockets) socket.destroy();
 });

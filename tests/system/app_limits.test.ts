@@ -15,6 +15,7 @@ import {
   type StagedBackend,
   stagedBackend,
 } from "../support/staged_backend.ts";
+import { until } from "../support/until.ts";
 import { valueOf, Wire, type WireResponse } from "../support/wire.ts";
 
 const SMALL = 100_000;
@@ -30,13 +31,11 @@ let backend: StagedBackend;
 /** Is asked with the head alone. */
 let heads: HeadBackend;
 const held: RawRequest[] = [];
-let wakeHeld: (() => void) | null = null;
 
 before(async () => {
   backend = await stagedBackend((request) => {
     if (!request.head.includes(" /hold")) return void request.socket.write(answerOk());
     held.push(request);
-    wakeHeld?.();
   });
   heads = await headBackend();
   stage = await ingressStage({
@@ -94,7 +93,7 @@ async function ask2(name: string, method = "GET", body?: string) {
 
 /** The requests that the backend holds, once there are so many. */
 async function holding(count: number): Promise<void> {
-  while (held.length < count) await new Promise<void>((resolve) => wakeHeld = resolve);
+  await until(`the backend holds ${count} requests`, () => held.length >= count);
 }
 
 function letGo(): void {
@@ -222,7 +221,7 @@ test("requests at a time: the next waits, the one after that is 503, and turns a
   const one = get(first, "one", "/hold");
   await holding(1);
   const two = get(second, "one", "/hold");
-  while (await waiting() === 0);
+  await until("a request waits", async () => await waiting() > 0);
   const refused = await get(third, "one");
   assert.deepEqual(refusal(refused), [503, "app_busy"]);
   assert.equal(valueOf(refused.headers, "retry-after"), "5");
@@ -241,11 +240,11 @@ test("requests at a time: who leaves while waiting or being served makes room", 
   void get(first, "one", "/hold").catch(() => {});
   await holding(1);
   void get(second, "one", "/hold").catch(() => {});
-  while (await waiting() === 0);
+  await until("a request waits", async () => await waiting() > 0);
   second.close();
-  while (await waiting() > 0);
+  await until("no request waits", async () => await waiting() === 0);
   const next = get(third, "one");
-  while (await waiting() === 0);
+  await until("a request waits", async () => await waiting() > 0);
   first.close();
   assert.equal((await next).body, "ok");
   third.close();

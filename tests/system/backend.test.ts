@@ -4,6 +4,7 @@ import { METHODS } from "node:http";
 import { test } from "node:test";
 import { backendApp, completed, exchange, failure, testBackends } from "../support/backend_exchange.ts";
 import { answerOk, rawBackend } from "../support/raw_backend.ts";
+import { until } from "../support/until.ts";
 
 /** A header that only `node:http` can send: the same request goes through either adapter. */
 const ADAPTERS: [string, string[]][] = [["undici", []], ["node:http", ["Keep-Alive", "x"]]];
@@ -306,7 +307,7 @@ test("changed settings get new connections while what runs on the old ones ends 
     exchange(backends, old, { target: "/slow", headers: ["Host", "a", ...extra] })
   );
   await completed(exchange(backends, old));
-  while (held.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  await until("both are at the backend", () => held.length >= 2);
   const before = backend.connections.length;
   await completed(exchange(backends, { ...old, revision: 2 }, { target: "/new" }));
   for (const one of slow) assert.equal((await completed(one)).body, "slow");

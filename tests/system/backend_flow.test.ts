@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { backendApp, completed, exchange, failure, testBackends } from "../support/backend_exchange.ts";
 import type { Recorder } from "../support/backend_exchange.ts";
 import { answerOk, listen, rawBackend } from "../support/raw_backend.ts";
+import { until } from "../support/until.ts";
 
 const ADAPTERS: [string, string[]][] = [["undici", []], ["node:http", ["Keep-Alive", "x"]]];
 const MIB = 1024 * 1024;
@@ -168,7 +169,7 @@ for (const [name, extra] of ADAPTERS) {
       hasBody: true,
     });
     got.exchange.write(new Uint8Array(1000));
-    while (backend.connections.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until("the backend has a connection", () => backend.connections.length > 0);
     const [socket] = backend.connections as [Socket];
     const closed = once(socket, "close");
     socket.write("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");

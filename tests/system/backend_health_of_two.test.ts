@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { test, type TestContext } from "node:test";
 import { FaultStage } from "../faults/fault_stage.ts";
+import { until } from "../support/until.ts";
 
 const HERE = "127.0.0.1";
 const THERE = "127.0.0.2";
@@ -50,16 +51,16 @@ test("a connector whose backend fails its health check is not chosen while anoth
   };
   // By its checks alone: what was learnt while nothing listened there is over once they pass.
   side.status = 200;
-  while (await outOfReach()) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until("it is within reach", async () => !await outOfReach());
   await ask();
   assert.equal(side.served, REQUESTS / 2);
   side.status = 503;
-  while (!await outOfReach()) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until("it is out of reach", outOfReach);
   side.served = 0;
   await ask();
   assert.equal(side.served, 0);
   side.status = 200;
-  while (await outOfReach()) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until("it is within reach", async () => !await outOfReach());
   await ask();
   assert.equal(side.served, REQUESTS / 2);
 });

@@ -14,6 +14,7 @@ import { certificateFingerprint, isIssuedBy, readCertificates } from "../../src/
 import { silentLog } from "../../src/platform/log.ts";
 import { brokerCli } from "../support/broker_cli.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 import { Users } from "../support/user_requests.ts";
 
 const CA_KEY = "a key for tests, long enough";
@@ -56,8 +57,8 @@ const ca = async (stage: TunnelStage, ...args: string[]) => {
 };
 
 /** Finishes a roll-over as soon as the connector has said that it keeps the next root. */
-async function finishedRollOver(stage: TunnelStage) {
-  for (;;) {
+function finishedRollOver(stage: TunnelStage) {
+  return until("the roll-over is finished", async () => {
     const { code, stderr, json } = await brokerCli([
       "ca",
       "finish-roll-over",
@@ -67,7 +68,8 @@ async function finishedRollOver(stage: TunnelStage) {
     ]);
     if (code === 0) return json;
     assert.equal(json?.error.code, "ca_root_not_learned", stderr);
-  }
+    return undefined;
+  });
 }
 
 test("a roll-over is not finished while a connector that is off has not learned the next root, unless forced", async (t) => {

@@ -10,6 +10,7 @@ import { http2User, request2 } from "../support/http2_user.ts";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { randomFrom, seedOf } from "../support/random.ts";
 import { fillResponse, stalled } from "../support/stalled.ts";
+import { until } from "../support/until.ts";
 import { Wire } from "../support/wire.ts";
 
 const HOST = "cancel.example.test";
@@ -233,9 +234,8 @@ test("HTTP/1.1: a user who resets an upload that waits for its turn gives up its
   second.send(Buffer.alloc(8 * MIB, "u"));
   const cancelled = () => stage.metric('sallyport_errors_total{code="cancelled"}');
   const before = await cancelled();
-  const inFlight = async (count: number) => {
-    while (await moment() !== count);
-  };
+  const inFlight = (count: number) =>
+    until(`${count} exchanges are in flight`, async () => await moment() === count);
   await inFlight(2);
   second.socket.resetAndDestroy();
   await inFlight(1);

@@ -1,12 +1,12 @@
 /** A broker's wall clock that is years ahead for a moment, and right again. */
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { EventEmitter, once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { startBroker } from "../../src/demo/processes.ts";
 import { fakeClock } from "../support/faketime.ts";
+import { LogLines } from "../support/log_lines.ts";
 
 const DAY_S = 86_400;
 
@@ -17,45 +17,35 @@ test("broker's clock 800 days ahead and right again: its authority is untouched,
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rm(folder, { recursive: true }));
   const dataDir = join(folder, "data");
-  const lines: string[] = [];
-  const came = new EventEmitter();
+  const log = new LogLines();
   const start = async () => {
     const broker = await startBroker({
       dataDir,
       env: clock.env,
-      args: ["--ca-check-interval-ms", "100"],
-      onLog: (line) => {
-        lines.push(line);
-        came.emit("line");
-      },
+      args: ["--log-format", "json", "--ca-check-interval-ms", "100"],
+      onLog: (line) => log.add(line),
     });
     stack.defer(() => broker.stop());
     return broker;
-  };
-  const logged = async (text: string, from: number) => {
-    for (let at = from;; at++) {
-      while (at >= lines.length) await once(came, "line");
-      if (lines[at]!.includes(text)) return;
-    }
   };
   const issuing = () => readFile(join(dataDir, "ca", "issuing.pem"), "utf8");
 
   const first = await start();
   const before = await issuing();
   for (const offset of [800 * DAY_S, 0]) {
-    const from = lines.length;
+    const from = log.lines.length;
     await clock.set(offset);
-    await logged("The clock has jumped", from);
+    await log.logged("The clock has jumped", from);
     // At the same look, or a later one, as the authority's would have been.
-    await logged("Renewed a certificate of the broker", from);
+    await log.logged("Renewed a certificate of the broker", from);
     assert.equal(await issuing(), before);
   }
   await first.stop();
 
   await clock.set(800 * DAY_S);
-  const from = lines.length;
+  const from = log.lines.length;
   const second = await start();
-  await logged("The clock has jumped", from);
+  await log.logged("The clock has jumped", from);
   assert.equal(await issuing(), before);
   await second.stop();
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 
 /** Pulls that the broker has answered. */
 async function pulls(stage: TunnelStage): Promise<number> {
@@ -22,6 +23,6 @@ test("a change is announced: the connector has it long before its next pull, wit
 test("without news it asks again and again all the same", async () => {
   await using stage = await TunnelStage.start({ connectorArgs: ["--config-pull-interval-ms", "1000"] });
   const before = await pulls(stage);
-  while (await pulls(stage) < before + 3) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until("it has asked three times more", async () => await pulls(stage) >= before + 3);
   assert.equal((await stage.facts()).connected, true);
 });

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { answerOk } from "../support/raw_backend.ts";
 import { type StagedBackend, stagedBackend } from "../support/staged_backend.ts";
+import { until } from "../support/until.ts";
 import { Wire } from "../support/wire.ts";
 import type { EndCause } from "../../src/broker/metrics/end_causes.ts";
 
@@ -64,7 +65,10 @@ async function served(kind: "plain" | "tls", from: string): Promise<Wire> {
 
 /** Resolves when the broker has so many connections of users. */
 async function open(count: number): Promise<void> {
-  while (await stage.metric("sallyport_ingress_connections") !== count);
+  await until(
+    `${count} connections of users are open`,
+    async () => await stage.metric("sallyport_ingress_connections") === count,
+  );
 }
 
 const LIMITS: Record<string, { cause: EndCause; sources: string[]; late: string }> = {

@@ -153,11 +153,11 @@ test("an idle connector leaves at once, and says so in peace", async () => {
 test("a connector that has only answered probes stops at once: the probe's lane is retired, too", async () => {
   const probed = await another("probed", "--drain-ms", "300000");
   const socket = statusSocketPath(probed.stateDir);
-  for (let probes = 0; probes === 0;) {
+  await until("it has answered a probe", async () => {
     const { tunnels } = await readStatus(socket) as { tunnels: { exchanges: number; probes: number }[] };
     assert.equal(tunnels[0]?.exchanges ?? 0, 0, "probes are not counted as exchanges");
-    probes = tunnels[0]?.probes ?? 0;
-  }
+    return (tunnels[0]?.probes ?? 0) > 0;
+  });
   await probed.stop();
   assert.deepEqual(await probed.child.exited, { code: 0, signal: null }, "it was not killed");
 });

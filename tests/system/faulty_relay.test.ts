@@ -4,27 +4,24 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import { FaultyRelay, type Trouble } from "../faults/faulty_relay.ts";
+import { until } from "../support/until.ts";
 
 /** One end of a connection: what it has got so far, in the pieces in which it came, and how it ended. */
 class End {
   readonly socket: Socket;
   readonly pieces: Buffer[] = [];
   ended: "no" | "end" | "reset" = "no";
-  #wake = (): void => {};
 
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on("data", (bytes: Buffer) => {
       this.pieces.push(bytes);
-      this.#wake();
     });
     socket.on("end", () => {
       this.ended = "end";
-      this.#wake();
     });
     socket.on("error", () => {
       this.ended = "reset";
-      this.#wake();
     });
   }
 
@@ -33,7 +30,7 @@ class End {
   }
 
   async until(holds: () => boolean): Promise<void> {
-    while (!holds()) await new Promise<void>((resolve) => this.#wake = resolve);
+    await until("it has come", holds, { more: () => `${this.ended}, got "${this.got}"` });
   }
 }
 
@@ -102,7 +99,7 @@ for (const [way, ends] of WAYS) {
 
   runs("black-holes, and carries on when it is well again", { hole: true }, async (from, to, relay) => {
     from.socket.write("vanishes");
-    while (relay.touched < "vanishes".length) await new Promise((resolve) => setImmediate(resolve));
+    await until("it has vanished", () => relay.touched >= "vanishes".length);
     relay.heal();
     from.socket.write("arrives");
     await to.until(() => to.got.length > 0);

@@ -7,6 +7,7 @@ import { test, type TestContext } from "node:test";
 import { FaultStage } from "../faults/fault_stage.ts";
 import { OpenLoop, summarise } from "../faults/open_loop.ts";
 import { Arrivals } from "../support/arrivals.ts";
+import { until } from "../support/until.ts";
 
 const RATE = 40;
 const MOVES = 6;
@@ -62,10 +63,11 @@ async function start(t: TestContext, connectors: number) {
   const loads = apps.map(({ url }) => new OpenLoop({ url, rate: RATE, postEvery: 4 }));
   /** Resolves when each load has so many answers more. */
   const served = async (count: number): Promise<void> => {
-    const until = loads.map(({ shots }) => shots.length + count);
-    while (loads.some(({ shots }, i) => shots.length < until[i]!)) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    const enough = loads.map(({ shots }) => shots.length + count);
+    await until(
+      `each load has ${count} answers more`,
+      () => loads.every(({ shots }, i) => shots.length >= enough[i]!),
+    );
   };
   const stop = async () => {
     const all = await Promise.all(loads.map((load) => load.stop()));

@@ -7,6 +7,7 @@ import { grpcBackend, GrpcClient, type GrpcHandlers } from "../support/grpc_serv
 import { http2User } from "../support/http2_user.ts";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { type TcpRelay, tcpRelay } from "../support/tcp_relay.ts";
+import { until } from "../support/until.ts";
 
 const CLEAR = "grpc-h2c.example.test";
 const SECURE = "grpc-tls.example.test";
@@ -15,24 +16,11 @@ const CUT = "grpc-cut.example.test";
 
 /** What the backend saw, in order; each test looks for its own. */
 const seen: string[] = [];
-const waiters = new Set<() => void>();
-
-function saw(event: string): void {
-  seen.push(event);
-  for (const wake of waiters) wake();
-}
+const saw = (event: string) => void seen.push(event);
 
 /** Resolves once the backend saw `event`. */
-async function until(event: string): Promise<void> {
-  while (!seen.includes(event)) {
-    await new Promise<void>((resolve) => {
-      const wake = () => {
-        waiters.delete(wake);
-        resolve();
-      };
-      waiters.add(wake);
-    });
-  }
+async function sight(event: string): Promise<void> {
+  await until(`the backend saw "${event}"`, () => seen.includes(event), { more: () => seen.join("\n") });
 }
 
 const handlers: GrpcHandlers = {
@@ -216,8 +204,8 @@ for (const [kind, host] of [["h2c", CLEAR], ["h2 over TLS", SECURE]] as const) {
     const name = `hang:deadline ${kind}`;
     const error = await failure(client().call(Buffer.from(name), { deadline: Date.now() + 500 }));
     assert.equal(error.code, status.DEADLINE_EXCEEDED);
-    await until(`deadline ${name}`);
-    await until(`cancelled ${name}`);
+    await sight(`deadline ${name}`);
+    await sight(`cancelled ${name}`);
   });
 
   test(`gRPC, ${kind}: a caller who cancels ends the call at the backend, unary and streams`, async () => {
@@ -227,18 +215,18 @@ for (const [kind, host] of [["h2c", CLEAR], ["h2 over TLS", SECURE]] as const) {
       Buffer.from(name),
       (error, value) => error === null ? unary.resolve(value!) : unary.reject(error),
     );
-    await until(`began ${name}`);
+    await sight(`began ${name}`);
     assert.ok(!seen.includes(`cancelled ${name}`));
     call.cancel();
     assert.equal((await failure(unary.promise)).code, status.CANCELLED);
-    await until(`cancelled ${name}`);
+    await sight(`cancelled ${name}`);
     const stream = client().serverStream(Buffer.from(`stream ${kind}`));
     const ended = Promise.withResolvers<ServiceError>();
     stream.on("error", ended.resolve);
     await once(stream, "data");
     stream.cancel();
     assert.equal((await ended.promise).code, status.CANCELLED);
-    await until(`cancelled stream ${kind}`);
+    await sight(`cancelled stream ${kind}`);
   });
 
   test(`gRPC, ${kind}: messages of 9 MiB, both ways and in a stream`, async () => {
@@ -287,7 +275,7 @@ test("gRPC: a backend that dies half-way ends the call with an error, never as i
   toCut.cut();
   assert.ok(broken.includes((await ended.promise).code));
   const unary = failure(client.call(Buffer.from("hang:dies")));
-  await until("began hang:dies");
+  await sight("began hang:dies");
   toCut.cut();
   assert.ok(broken.includes((await unary).code));
   // And the next one has a new connection.

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { registerConnector } from "../../src/demo/processes.ts";
 import { connectorRuntime } from "../support/connector_runtime.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 
 const REMOVED_MS = 6_000;
 const SHOWN_MS = 1_000;
@@ -39,7 +40,7 @@ test("who is away is shown so, and removed with an audit entry; who is connected
   await stage.startConnector();
   await stage.until("active again", ({ status, connected }) => status === "active" && connected);
 
-  while ((await known()).includes(String(absent))) await delay(100);
+  await until("the absent one is removed", async () => !(await known()).includes(String(absent)));
   // The other one has a tunnel for longer than that, and stays.
   await delay(REMOVED_MS);
   assert.deepEqual(await known(), [stage.connectorId]);

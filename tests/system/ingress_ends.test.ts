@@ -12,6 +12,7 @@ import {
   type StagedBackend,
   stagedBackend,
 } from "../support/staged_backend.ts";
+import { until } from "../support/until.ts";
 import { TLS_TELLS_RESETS, Wire } from "../support/wire.ts";
 
 const HOST = "ends.example.test";
@@ -82,7 +83,7 @@ for (const [framing, text] of Object.entries(BROKEN)) {
       }
       const h2 = await session();
       const request = request2(h2, { ":path": "/", ":authority": HOST });
-      while (breakOff.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      await until("the backend has the request", () => breakOff.length > 0);
       breakOff.pop()!();
       const response = await request;
       // A reset right behind the head may be all that the connector sees.

@@ -4,13 +4,13 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
 import { publicCertificate } from "../support/public_certificate.ts";
 import { http2User, request2 } from "../support/http2_user.ts";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { answerOk } from "../support/raw_backend.ts";
 import { type StagedBackend, stagedBackend } from "../support/staged_backend.ts";
+import { until } from "../support/until.ts";
 import { valueOf, Wire } from "../support/wire.ts";
 
 const HOST = "works.example.test";
@@ -86,11 +86,10 @@ test("what could not be served is in the broker's log, by request id and code, w
   wire.send("GET /x?secret HTTP/1.1\r\nHost: tls.example.test\r\n\r\n");
   const id = valueOf((await wire.response()).headers, "x-request-id")!;
   wire.close();
-  let line: string | undefined;
-  while (line === undefined) {
-    line = stage.broker.child.lastLog.find((text) => text.includes(id));
-    await nextTurn();
-  }
+  const line = await until(
+    "it is in the log",
+    () => stage.broker.child.lastLog.find((text) => text.includes(id)),
+  );
   const { level, code, status, app } = JSON.parse(line);
   assert.deepEqual([level, code, status, app], ["warn", "backend_tls_untrusted", 502, "tls"]);
   assert.doesNotMatch(line, /secret/);

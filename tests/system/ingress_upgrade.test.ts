@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { type HeadBackend, headBackend, readHead } from "../support/staged_backend.ts";
+import { until } from "../support/until.ts";
 import { TLS_TELLS_RESETS, valueOf, Wire } from "../support/wire.ts";
 
 const HOST = "upgrade.example.test";
@@ -80,7 +81,7 @@ test("the handshake keeps every header both ways, Set-Cookie among them; what co
     ]);
     assert.equal(await user.bytes(5), "hello");
     user.send(", and more");
-    while (first.length < 22) await new Promise((resolve) => setImmediate(resolve));
+    await until("the backend has 22 bytes", () => first.length >= 22);
     assert.equal(first, "user's first, and more");
     const { line, headers: asked } = readHead(seen);
     assert.equal(line, "GET /chat?x=1 HTTP/1.1");

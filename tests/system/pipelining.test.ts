@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { answerOk, type RawRequest } from "../support/raw_backend.ts";
 import { type StagedBackend, stagedBackend } from "../support/staged_backend.ts";
+import { until } from "../support/until.ts";
 import { Wire } from "../support/wire.ts";
 
 const HOST = "ahead.example.test";
@@ -39,7 +40,7 @@ const gets = (from: number, to: number) =>
 const ended = () => stage.metric('sallyport_ingress_connections_ended_total{cause="pipelining"}');
 
 async function reached(count: number): Promise<void> {
-  while (held.length < count) await new Promise<void>((resolve) => wake = resolve);
+  await until(`the backend holds ${count} requests`, () => held.length >= count);
 }
 
 test("requests sent ahead are answered in order, also those for which there was no room at first", async () => {

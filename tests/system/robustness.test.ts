@@ -10,6 +10,7 @@ import { http2User, request2 } from "../support/http2_user.ts";
 import { LyingConnector } from "../support/lying_connector.ts";
 import { publicCertificate } from "../support/public_certificate.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 import { Users } from "../support/user_requests.ts";
 import { Wire } from "../support/wire.ts";
 import { writeFile } from "node:fs/promises";
@@ -260,6 +261,9 @@ test("a body in pieces of one byte crosses the tunnel whole and in order", async
   assert.equal(liar.pieces.join(""), body);
 });
 
+/** Less long than a request waits for a connector. */
+const SOON = { withinMs: 4_000 };
+
 test("HTTP/2: a user who resets a stream without an error, its body unread, while it waits for a connector", async () => {
   const session = await http2();
   const written: Promise<unknown>[] = [];
@@ -272,11 +276,11 @@ test("HTTP/2: a user who resets a stream without an error, its body unread, whil
     return stream;
   });
   await Promise.all(written);
-  await until("20 requests wait", async () => await waiting() === 20);
+  await until("20 requests wait", async () => await waiting() === 20, SOON);
   // What was sent before has arrived when the answer to this comes.
   await new Promise((resolve) => session.ping(resolve));
   for (const stream of streams) stream.close(constants.NGHTTP2_NO_ERROR);
-  await until("none waits", async () => await waiting() === 0);
+  await until("none waits", async () => await waiting() === 0, SOON);
   session.destroy();
   await unharmed();
 });
@@ -284,12 +288,6 @@ test("HTTP/2: a user who resets a stream without an error, its body unread, whil
 async function waiting(): Promise<number> {
   const text = await (await fetch(`${stage.broker.adminUrl}/metrics`)).text();
   return Number(/^sallyport_waiting_requests (\d+)$/m.exec(text)?.[1]);
-}
-
-/** Asks again and again; less long than a request waits for a connector. */
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + 4_000;
-  while (!await holds()) if (performance.now() > end) throw new Error(`Not within 4 s: ${what}`);
 }
 
 test("HTTP/1.1: a user who ends in an upload that is out of credit is noticed when all of it was read", async () => {

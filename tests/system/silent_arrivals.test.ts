@@ -6,6 +6,7 @@ import { Duplex } from "node:stream";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 
 const AT_FIRST = 300;
 const PER_SECOND = 200;
@@ -63,7 +64,7 @@ test(`${PER_SECOND} silent connections a second from one address hold up no conn
   using silence = new Silence(listeners.public.port, await clientHello("tunnel.sallyport.internal"));
   await Promise.all(Array.from({ length: AT_FIRST }, () => silence.one()));
   silence.goOn(PER_SECOND);
-  while (await placesLost(adminUrl) < 24) await new Promise((resolve) => setImmediate(resolve));
+  await until("24 places are lost", async () => await placesLost(adminUrl) >= 24);
   const from = stage.connectorLog.length;
   stage.relay.cut();
   await stage.logged('"tunnel ready"', from);

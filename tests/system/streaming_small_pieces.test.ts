@@ -8,6 +8,7 @@ import { runInNewContext } from "node:vm";
 import { backendApp, exchange, testBackends } from "../support/backend_exchange.ts";
 import { listen } from "../support/raw_backend.ts";
 import { stalled } from "../support/stalled.ts";
+import { until } from "../support/until.ts";
 
 const UPLOADS = 8;
 /** What a first credit lets an upload hold beyond what kernel buffers take. */
@@ -68,7 +69,7 @@ for (const [name, extra] of [["undici", []], ["node:http", ["Keep-Alive", "x"]]]
 
       for (const req of requests) req.on("data", (bytes: Uint8Array) => received += bytes.length);
       const total = sent + UPLOADS * HELD_BYTES;
-      while (received < total) await new Promise((resolve) => setImmediate(resolve));
+      await until("all has come", () => received >= total);
       for (const upload of uploads) upload.exchange.abort();
       assert.equal(received, total);
     },

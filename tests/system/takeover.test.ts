@@ -8,16 +8,14 @@ import { statusSocketPath } from "../../src/connector/status/socket_path.ts";
 import { readStatus } from "../../src/connector/status/client.ts";
 import { askForTakeover } from "../../src/connector/status/takeover.ts";
 import { FaultStage } from "../faults/fault_stage.ts";
+import { until } from "../support/until.ts";
 
 /** Resolves once the connector answers on its status socket again. */
 async function answers(stateDir: string): Promise<Record<string, unknown>> {
-  for (;;) {
-    try {
-      return await readStatus(statusSocketPath(stateDir));
-    } catch {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
+  return await until(
+    "the connector answers",
+    () => readStatus(statusSocketPath(stateDir)).catch(() => undefined),
+  );
 }
 
 test("a successor that goes away before it serves leaves all as it was", async () => {
@@ -48,7 +46,7 @@ test("whoever takes the state folder back goes on with the identity that it hold
   await registerConnector({ stateDir, token, runtime: "node", args: ["--force"] });
   predecessor[Symbol.dispose]();
   await answers(stateDir);
-  while ((await stage.tunnelsOf(1)).length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until("its tunnel is back", async () => (await stage.tunnelsOf(1)).length > 0);
 });
 
 test("without being asked to take over, a second process with the same state is refused", async () => {

@@ -9,6 +9,7 @@ import { createTunnelApp } from "../../src/broker/tunnel/app.ts";
 import { createTunnelServer } from "../../src/broker/tunnel/server.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { TUNNEL_NAME, tunnelIdentity } from "../support/tunnel_identity.ts";
+import { until } from "../support/until.ts";
 
 test("a connector that does not say hello is sent away, one that has is not", async () => {
   await using identity = await tunnelIdentity();
@@ -47,7 +48,7 @@ test("a connector that does not say hello is sent away, one that has is not", as
     return session;
   };
   const greeted = await session();
-  while (asked === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until("a certificate was asked for", () => asked > 0);
   const silent = await session();
   await once(silent, "close");
   assert.equal(asked, 2);

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { http2User } from "../support/http2_user.ts";
 import { ingressStage } from "../support/ingress_stage.ts";
+import { until } from "../support/until.ts";
 import {
   closing,
   echo,
@@ -65,10 +66,7 @@ test("a WebSocket that is within a frame gets the close frame after it", async (
   await once(inner, "data");
   const end = closing(client);
   const stopped = stage.broker.stop();
-  for (;;) {
-    if (stage.brokerLog.some((line) => line.includes("stopping"))) break;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  await until("the broker stops", () => stage.brokerLog.some((line) => line.includes("stopping")));
   raw.write(Uint8Array.of(3, 4));
   assert.deepEqual([...(await message)[0] as Buffer], [1, 2, 3, 4]);
   assert.equal((await end).code, RESTART);

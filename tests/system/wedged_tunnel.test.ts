@@ -8,6 +8,7 @@ import type { Lane } from "../../src/tunnel/lane.ts";
 import { connectorRuntime } from "../support/connector_runtime.ts";
 import { LyingConnector } from "../support/lying_connector.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 import { Users } from "../support/user_requests.ts";
 
 const GETS = 20;
@@ -52,7 +53,7 @@ test("pings are answered and exchanges are not: out of rotation, its GETs go els
   // Of two in turn one finds the wedged one, of POSTs as of GETs.
   const posts = [1, 2].map(() => users.get(stage.url("/post"), { method: "POST" }));
   for (const post of posts) post.catch(() => {});
-  while (![...held.values()].includes("POST")) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until("a POST is held", () => [...held.values()].includes("POST"));
   const answers = await Promise.all(Array.from({ length: GETS }, () => users.get(stage.url())));
   assert.deepEqual(
     new Set(answers.map(({ status, body }) => `${status} ${body}`)),
