@@ -11,7 +11,7 @@ import { DENO_LEFT_OUT } from "./deno_left_out.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TEST_TIMEOUT_MS = 120_000;
-const RUN_TIMEOUT_MS = 12 * 60_000;
+const RUN_TIMEOUT_MS = 16 * 60_000;
 /** Deno has no time-out for a test: it only says, each time twice as long has passed, that one is still running. */
 const HUNG = /'(.*)' has been running for over \([24]m/;
 /** Node writes `skipped 3`, Deno `3 ignored`; escape codes are removed before. */
@@ -28,6 +28,9 @@ interface Plan {
 function nodePlan(files: string[]): Plan {
   const concurrency = Math.max(2, availableParallelism() - 1);
   const options = [`--test-timeout=${TEST_TIMEOUT_MS}`, `--test-concurrency=${concurrency}`];
+  for (const reporter of [`${ROOT}tests/slowest_files.ts`, "spec"]) {
+    options.push(`--test-reporter=${reporter}`, "--test-reporter-destination=stdout");
+  }
   return { command: process.execPath, args: ["--test", ...options, ...files], env: {} };
 }
 
