@@ -36,7 +36,7 @@ const PAGE = 1_000;
 const REST_PER_BUSY = 4;
 /** While somebody waits for a change it is half of the time: requests of users still have the other one. */
 const REST_PER_BUSY_AWAITED = 1;
-/** How often what has changed meanwhile is read too before a rebuild: a busy store must not put it off for ever. */
+/** How often it is read again before a rebuild, where apps were moved meanwhile: moves must not put it off for ever. */
 const MOST_ROUNDS = 8;
 
 /**
@@ -50,6 +50,8 @@ export async function createRouter(
   const made: MadeRoutes = new WeakMap();
   let table = buildRoutes([]);
   let changed = new Set<string>();
+  /** Whether one of these changes was of several groups, which is what a move is. */
+  let moved = false;
   /** Changes heard of so far, how many of them are in the table, and who waits until how many are. */
   let heard = 0;
   let takenUp = 0;
@@ -81,12 +83,13 @@ export async function createRouter(
     try {
       const fresh = new Map(groups);
       const read: App[] = [];
-      // Each group is read as of another moment. An app that a change moves between two of these moments would be in
-      // both groups or in none, so the groups of that change are read again.
-      for (let round = 0; round < MOST_ROUNDS && changed.size > 0; round++) {
+      // Each group is read as of another moment. An app that is moved between two of these moments would be in both
+      // groups or in none, so after a move its groups are read again.
+      for (let round = 0; round === 0 || (moved && round < MOST_ROUNDS); round++) {
         const started = now();
         const again = changed;
         changed = new Set();
+        moved = false;
         upTo = heard;
         for (const groupId of again) {
           taken.add(groupId);
@@ -141,6 +144,7 @@ export async function createRouter(
     if (change.kind !== "apps") return;
     heard++;
     for (const groupId of change.groupIds) changed.add(groupId);
+    if (change.groupIds.length > 1) moved = true;
     schedule();
   });
   try {

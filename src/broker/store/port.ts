@@ -37,7 +37,7 @@ export interface KeptSettings {
   version: number;
 }
 
-/** What has changed, told to listeners after it is on disk. */
+/** What has changed, told to listeners after it is on disk. An app that moves is one change, of both groups. */
 export type Change =
   | { kind: "apps"; groupIds: readonly string[] }
   | { kind: "groups" }

@@ -178,18 +178,32 @@ test("an app that is moved while its groups are read is in the table once, at ev
   }
 });
 
-test("a store that changes with every read keeps no refresh from ending", async () => {
-  const { store, state, put } = memoryStore();
-  put("a");
+test("apps that are moved with every read keep no refresh from ending", async () => {
+  const { store, state, put, move } = memoryStore();
+  put("a", "g0");
   using router = await createRouter({ store, log: silentLog });
-  let more = 0;
-  state.onGroup = () => put(`more${++more}`);
-  put("b");
+  let moves = 0;
+  state.onGroup = () => move("a", `g${++moves % 2}`)();
+  put("b", "g1");
   await router.settled();
   assert.equal(router.current().match("b.test", undefined, "/")?.app.id, "b");
   state.onGroup = () => {};
   await router.settled();
-  assert.equal(router.current().size, 2 + more);
+  assert.equal(router.current().match("a.test", undefined, "/")?.app.groupId, `g${moves % 2}`);
+});
+
+test("changes that move nothing are not waited for by those before", async () => {
+  const { store, state, put } = memoryStore();
+  using router = await createRouter({ store, log: silentLog });
+  const { reads } = state;
+  let more = 0;
+  state.onGroup = () => put(`more${++more}`);
+  put("a");
+  await router.settled();
+  assert.equal(state.reads - reads, 1);
+  state.onGroup = () => {};
+  await router.settled();
+  assert.equal(router.current().size, 2);
 });
 
 test("who asks in the moment in which a change is taken up waits for no other change", async () => {
