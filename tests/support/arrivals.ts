@@ -1,3 +1,5 @@
+import { inTime } from "./until.ts";
+
 /** Counts things that happen, and tells when there were enough. */
 export class Arrivals {
   #count = 0;
@@ -18,9 +20,10 @@ export class Arrivals {
     }
   }
 
-  /** Resolves once there were so many since the start. */
+  /** Resolves once there were so many since the start; rejects when they do not come in time. */
   reached(count: number): Promise<void> {
     if (this.#count >= count) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ count, resolve }));
+    const come = new Promise<void>((resolve) => this.#waiting.push({ count, resolve }));
+    return inTime(`there are ${count}`, come, () => `There are ${this.#count}.`);
   }
 }

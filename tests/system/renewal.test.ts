@@ -14,6 +14,7 @@ import { readStatus } from "../../src/connector/status/client.ts";
 import { statusSocketPath } from "../../src/connector/status/socket_path.ts";
 import { RENEWAL_STEPS } from "../../src/connector/identity/renewal.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
+import { until } from "../support/until.ts";
 import { Users } from "../support/user_requests.ts";
 
 const PROGRAM = fileURLToPath(new URL("../support/programs/renewing_connector.ts", import.meta.url));
@@ -218,17 +219,16 @@ test("a disk that is full: the identity stays whole, status says why, and the re
     const before = await serialOf(stateDir);
     const filler = await fill(stateDir, pages);
     const { child, log, exited } = renewing(t, stateDir, "none", "kill");
-    const until = async (text: string) => {
-      while (!log.some((line) => line.includes(text))) await once(child.stderr, "data");
-    };
-    await until('"certificate not renewed"');
+    const said = (text: string) =>
+      until(`the log has '${text}'`, () => log.some((line) => line.includes(text)));
+    await said('"certificate not renewed"');
     assert.match(log.find((line) => line.includes('"certificate not renewed"'))!, /state_unwritable/);
     assert.equal(await serialOf(stateDir), before);
     const status = await readStatus(statusSocketPath(stateDir));
     assert.match(String(status.renewalError), /ENOSPC/);
     assert.ok(Number(status.renewalFailures) >= 1);
     await rm(filler);
-    await until('"certificate renewed"');
+    await said('"certificate renewed"');
     assert.notEqual(await serialOf(stateDir), before);
     child.kill("SIGTERM");
     await exited;
