@@ -10,6 +10,7 @@ import {
 } from "../../src/demo/processes.ts";
 import { connectorRuntime } from "./connector_runtime.ts";
 import { publicCertificate } from "./public_certificate.ts";
+import { until } from "./until.ts";
 
 /** Broker and connector as processes of their own, for the tests of one file. */
 export interface IngressStage extends AsyncDisposable {
@@ -78,6 +79,13 @@ export async function ingressStage(options: StageOptions = {}): Promise<IngressS
     }),
   };
   stack.defer(() => connector.stop());
+  const metric = async (series: string): Promise<number> => {
+    const text = await (await fetch(`${broker.adminUrl}/metrics`)).text();
+    const line = text.split("\n").find((line) => line.startsWith(`${series} `));
+    return line === undefined ? 0 : Number(line.slice(series.length + 1));
+  };
+  // Lanes come after the tunnel; a broker that lets no request wait long would refuse one until then.
+  await until("a lane is there", async () => await metric('sallyport_lanes{state="idle"}') > 0);
   const running = stack.move();
   const stage: IngressStage = {
     broker,
@@ -94,11 +102,7 @@ export async function ingressStage(options: StageOptions = {}): Promise<IngressS
       const { id } = await broker.admin.request("POST", "apps", app) as { id: string };
       return id;
     },
-    async metric(series) {
-      const text = await (await fetch(`${broker.adminUrl}/metrics`)).text();
-      const line = text.split("\n").find((line) => line.startsWith(`${series} `));
-      return line === undefined ? 0 : Number(line.slice(series.length + 1));
-    },
+    metric,
     async lanesIdle() {
       const end = performance.now() + 5_000;
       for (;;) {
