@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Log } from "../../platform/log.ts";
 import type { App } from "../model.ts";
-import { isNotFound } from "../store/errors.ts";
-import { type GroupApps, withChanges } from "../store/group_apps.ts";
+import type { GroupApps } from "../store/group_apps.ts";
 import type { Store } from "../store/port.ts";
+import { readGroups, refreshGroup } from "./read_groups.ts";
 import { buildRoutes, type MadeRoutes, type RouteTable } from "./routes.ts";
 
 /** What of the store a router reads. */
@@ -31,7 +31,6 @@ export interface RouterOptions {
   readonly now?: () => number;
 }
 
-const PAGE = 1_000;
 /** A fifth of the time, at most, goes into rebuilding: after one that took 20 ms the next waits for 80 ms. */
 const REST_PER_BUSY = 4;
 /** While somebody waits for a change it is half of the time: requests of users still have the other one. */
@@ -148,8 +147,8 @@ export async function createRouter(
     schedule();
   });
   try {
-    const apps = await readApps(store);
-    groups = byGroup(apps, changed);
+    const apps: App[] = [];
+    groups = await readGroups(store, apps, changed);
     rebuild();
     onRead(apps);
   } catch (error) {
@@ -171,47 +170,4 @@ export async function createRouter(
     close,
     [Symbol.dispose]: close,
   };
-}
-
-/** What was read over several pages; of a group that has changed meanwhile no revision is known. */
-function byGroup(all: readonly App[], changed: ReadonlySet<string>): Map<string, GroupApps> {
-  const groups = new Map<string, { revision: number; apps: Map<string, App> }>();
-  for (const app of all) {
-    let group = groups.get(app.groupId);
-    if (group === undefined) groups.set(app.groupId, group = { revision: 0, apps: new Map() });
-    if (!changed.has(app.groupId)) group.revision = Math.max(group.revision, app.revision);
-    group.apps.set(app.id, app);
-  }
-  return groups;
-}
-
-/** Brings one group up to date, and gives its apps that are new or others now. */
-async function refreshGroup(
-  store: RouterStore,
-  groups: Map<string, GroupApps>,
-  groupId: string,
-): Promise<readonly App[]> {
-  const known = groups.get(groupId);
-  try {
-    const changes = await store.appChanges(groupId, known?.revision ?? 0);
-    const now = withChanges(known, changes);
-    if (now.apps.size > 0) groups.set(groupId, now);
-    else groups.delete(groupId); // It may be deleted next, of which nobody tells a router.
-    return changes.apps;
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-    groups.delete(groupId);
-    return [];
-  }
-}
-
-async function readApps(store: RouterStore): Promise<App[]> {
-  const apps: App[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await store.listApps({ limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
-    apps.push(...page.items);
-    cursor = page.next ?? undefined;
-  } while (cursor !== undefined);
-  return apps;
 }
