@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 import { DENO_LEFT_OUT } from "./deno_left_out.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** Where Node keeps what it has compiled: programs of ours start in half the time, and tests start hundreds. */
+const COMPILE_CACHE = `${ROOT}node_modules/.cache/sallyport/compiled`;
 const TEST_TIMEOUT_MS = 120_000;
 const RUN_TIMEOUT_MS = 16 * 60_000;
 /** Deno has no time-out for a test: it only says, each time twice as long has passed, that one is still running. */
@@ -51,7 +53,7 @@ function run({ command, args, env }: Plan): Promise<{ code: number; output: stri
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: ROOT,
-      env: { ...process.env, ...env },
+      env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, ...env },
       stdio: ["ignore", "pipe", "inherit"],
       detached: true,
     });
