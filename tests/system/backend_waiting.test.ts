@@ -17,6 +17,7 @@ import {
 } from "../support/backend_exchange.ts";
 import { Http2Backend } from "../support/http2_backend.ts";
 import { answerOk, rawBackend } from "../support/raw_backend.ts";
+import { until } from "../support/until.ts";
 
 /** A header that only `node:http` can send: the same request goes through either adapter. */
 const ADAPTERS: [string, string[]][] = [["undici", []], ["node:http", ["Keep-Alive", "x"]]];
@@ -80,12 +81,11 @@ test("undici: a request given up while its connection is made counts until that 
   const answer = await asked.promise;
   assert.equal((await failure(exchange(backends, app))).code, "backend_busy");
   answer();
-  let next: Recorder;
-  do {
-    await new Promise((resolve) => setImmediate(resolve));
-    next = exchange(backends, app);
+  const next = await until("there is room again", async () => {
+    const next = exchange(backends, app);
     await next.outcome;
-  } while (next.status === 0);
+    return next.status !== 0 && next;
+  });
   assert.equal(next.status, 200);
   assert.equal(lookups, 2);
 });

@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { http2User, request2 } from "../support/http2_user.ts";
 import { type IngressStage, ingressStage } from "../support/ingress_stage.ts";
 import { type HeadBackend, headBackend } from "../support/staged_backend.ts";
+import { inTime } from "../support/until.ts";
 import { valueOf, Wire } from "../support/wire.ts";
 
 const HOST = "stream.example.test";
@@ -59,7 +60,8 @@ function pieces(stream: ClientHttp2Stream | IncomingMessage): () => Promise<stri
   });
   stream.on("end", () => (queue.push("<end>"), wake()));
   return async () => {
-    while (queue.length === 0) await new Promise<void>((resolve) => wake = resolve);
+    const come = () => new Promise<void>((resolve) => wake = resolve);
+    while (queue.length === 0) await inTime("the next piece is there", come());
     return queue.shift()!;
   };
 }
