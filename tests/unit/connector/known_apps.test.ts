@@ -151,6 +151,7 @@ test("an answer that cannot be read changes nothing", async () => {
 
 test("a tunnel that has fallen silent holds up the pull of another one for a second; its late answer counts no more", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => t.mock.timers.reset()); // Deno does not do that by itself.
   const { all, channel, asked } = await known(app("a", 5));
   const stuck = all.pull(channel);
   const other = control();

@@ -107,6 +107,7 @@ test("Renewer: what is news while an attempt fails is looked at soon, however lo
   t.after(() => stop.abort()); // Before the folder goes.
   const { state, identity } = await identityFolder(t);
   t.mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => t.mock.timers.reset()); // Deno does not do that by itself.
   let attempts = 0;
   let failed = Promise.withResolvers<void>();
   const tunnel = {
