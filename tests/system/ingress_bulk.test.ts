@@ -49,7 +49,7 @@ async function rssOf(pid: number): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
 }
 
-test("2 GiB up and 2 GiB down at once: every byte arrives, each process grows under 64 MiB", async () => {
+test("2 GiB up and 2 GiB down at once: every byte arrives, each process, once warm, grows under 64 MiB", async () => {
   await using stage = await ingressStage();
   const total = Number(process.env.SALLYPORT_TEST_BULK_MIB ?? 2048) * MIB;
   let uploaded = Promise.resolve(0);
@@ -83,6 +83,7 @@ test("2 GiB up and 2 GiB down at once: every byte arrives, each process grows un
   };
 
   const pids = [stage.broker.child.pid, stage.connector.child.pid];
+  // The first bulk of a process's life lets the young generation of its heap grow to its size, which stays.
   await Promise.all([download(256 * MIB), upload(256 * MIB)]);
   const base = await Promise.all(pids.map(rssOf));
   let most = [0, 0];
