@@ -151,8 +151,9 @@ test("backends' health: what a process has said of it goes with the process, tho
   const unwell = async () => (await stage.facts() as { appsOutOfReach?: string[] }).appsOutOfReach ?? [];
   {
     using second = await foreignConnector(stage.stateDir);
-    second.control.notice("backend.health", { appId, up: false });
     await stage.until("it is noted", (facts) => {
+      // Said again and again, as connectors do: what a broker has not heard of yet, it does not note.
+      second.control.notice("backend.health", { appId, up: false });
       return ((facts as { appsOutOfReach?: string[] }).appsOutOfReach ?? []).includes(appId);
     });
   }
