@@ -104,13 +104,12 @@ export async function ingressStage(options: StageOptions = {}): Promise<IngressS
     },
     metric,
     async lanesIdle() {
-      const end = performance.now() + 5_000;
-      for (;;) {
-        const busy = await stage.metric('sallyport_lanes{state="busy"}');
-        const inFlight = await stage.metric("sallyport_exchanges_in_flight");
-        if (busy === 0 && inFlight === 0) break;
-        if (performance.now() > end) throw new Error(`${busy} lanes busy, ${inFlight} exchanges in flight`);
-      }
+      let [busy, inFlight] = [0, 0];
+      await until("no lane is busy", async () => {
+        busy = await stage.metric('sallyport_lanes{state="busy"}');
+        inFlight = await stage.metric("sallyport_exchanges_in_flight");
+        return busy === 0 && inFlight === 0;
+      }, { more: () => `${busy} lanes busy, ${inFlight} exchanges in flight` });
       const destroyed = await stage.metric('sallyport_lanes_closed_total{reason="destroyed"}');
       if (destroyed > 0) throw new Error(`${destroyed} lanes were destroyed`);
     },

@@ -34,7 +34,7 @@ class Ledger {
   answers = 0;
   changed = 0;
 
-  /** Throws when something acknowledged is lost, or a record is none that anyone wrote. */
+  /** Throws when something acknowledged is lost. */
   async verify(broker: BrokerProcess): Promise<void> {
     const shown = new Map<string, Shown>();
     for (const kind of ["apps", "groups"]) {

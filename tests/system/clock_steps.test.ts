@@ -173,5 +173,11 @@ test("connector's clock past the end of its certificate: it is used on, and kept
   await clock.set(0);
   // An attempt that is under way now may end well.
   await redialledAt(stage, 0);
-  await until("the certificate is renewed", async () => (await status()).renewalFailures === 0);
+  await until("no renewal fails any more", async () => (await status()).renewalFailures === 0);
+  const { notAfter } = await loadIdentity(stage.stateDir);
+  assert.equal(
+    (await status()).certificateNotAfter,
+    new Date(notAfter).toISOString(),
+    "what is on disk is in use",
+  );
 });

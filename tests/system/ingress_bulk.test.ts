@@ -50,7 +50,7 @@ async function rssOf(pid: number): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
 }
 
-test("2 GiB up and 2 GiB down at once: every byte arrives, each process, once warm, grows under 64 MiB", async () => {
+test("2 GiB up and 2 GiB down at once: every byte arrives, each process, once warm, grows under 64 MiB (connectors on Deno: 96)", async () => {
   await using stage = await ingressStage();
   const total = Number(process.env.SALLYPORT_TEST_BULK_MIB ?? 2048) * MIB;
   let uploaded = Promise.resolve(0);
@@ -100,7 +100,7 @@ test("2 GiB up and 2 GiB down at once: every byte arrives, each process, once wa
     backend.close();
   }
   const [broker = 0, connector = 0] = most.map((bytes) => Math.round(bytes / MIB));
-  // Deno collects later.
+  // Deno collects later: 32 to 69 MiB were seen.
   const bound = connectorRuntime() === "deno" ? 96 : 64;
   assert.ok(broker < 64 && connector < bound, `MiB more: broker ${broker}, connector ${connector}`);
 });
