@@ -5,8 +5,9 @@ import { mayPass, type ShutOut } from "./shut_out.ts";
 const TOLD_EVERY_MS = 60_000;
 /** The same where only a person can change it. */
 const UNTRUSTED_EVERY_MS = 300_000;
-/** Failures told apart, at most: a broker could make up reasons without end. */
+/** Failures told apart, at most, all others count as one: a broker could make up reasons without end. */
 const MOST_KINDS = 16;
+const OTHERS = "others";
 
 /**
  * What the log has of the times without a tunnel. The broker may be dialled several times a second: each kind of failure
@@ -49,10 +50,9 @@ export class OutageLog {
     this.#since ??= at;
     const fields = failureFields(error);
     const next = { nextTryInS: seconds(waitMs) };
-    const kind = `${fields.code} ${fields.reason}`;
+    const kind = this.#kindOf(`${fields.code} ${fields.reason}`);
     const known = this.#kinds.get(kind);
     if (known === undefined) {
-      if (this.#kinds.size >= MOST_KINDS) this.#kinds.clear();
       this.#kinds.set(kind, { at, attempts: 0 });
       this.#log.warn("no tunnel", { ...fields, ...next });
     } else {
@@ -71,6 +71,10 @@ export class OutageLog {
   shutOut(shutOut: ShutOut, waitMs: number): void {
     const text = mayPass(shutOut) ? "does not trust the broker" : "shut out by the broker";
     this.#log.error(text, { ...shutOut, nextTryInS: seconds(waitMs) });
+  }
+
+  #kindOf(name: string): string {
+    return this.#kinds.has(name) || this.#kinds.size < MOST_KINDS ? name : OTHERS;
   }
 
   #duration(): LogFields {

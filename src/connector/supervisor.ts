@@ -174,7 +174,7 @@ export class Supervisor {
     for (let i = 0; i < MOST_BESIDE && !lasting.aborted && this.#tunnel === tunnel; i++) {
       try {
         await this.replace(await target(lasting), lasting, undefined, leave);
-        if (this.#tunnel !== null) onReady(this.#tunnel);
+        if (this.#tunnel !== null && this.#tunnel !== tunnel) onReady(this.#tunnel);
         break;
       } catch (error) {
         if (lasting.aborted) break;

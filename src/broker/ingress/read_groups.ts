@@ -6,28 +6,28 @@ import type { Store } from "../store/port.ts";
 const PAGE = 1_000;
 
 /**
- * All apps by their group, and each one to `read`. Several pages are not of one moment: of a group that is in `changed` by the
+ * All apps, and by their group. Several pages are not of one moment: of a group that is in `changed` by the
  * end no revision is known, so that all of it is read again.
  */
 export async function readGroups(
   store: Pick<Store, "listApps">,
-  read: App[],
   changed: ReadonlySet<string>,
-): Promise<Map<string, GroupApps>> {
+): Promise<{ groups: Map<string, GroupApps>; apps: readonly App[] }> {
+  const apps: App[] = [];
   let cursor: string | undefined;
   do {
     const page = await store.listApps({ limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
-    read.push(...page.items);
+    apps.push(...page.items);
     cursor = page.next ?? undefined;
   } while (cursor !== undefined);
   const groups = new Map<string, { revision: number; apps: Map<string, App> }>();
-  for (const app of read) {
+  for (const app of apps) {
     let group = groups.get(app.groupId);
     if (group === undefined) groups.set(app.groupId, group = { revision: 0, apps: new Map() });
     if (!changed.has(app.groupId)) group.revision = Math.max(group.revision, app.revision);
     group.apps.set(app.id, app);
   }
-  return groups;
+  return { groups, apps };
 }
 
 /** Brings one group up to date, and gives its apps that are new or others now. */

@@ -147,10 +147,10 @@ export async function createRouter(
     schedule();
   });
   try {
-    const apps: App[] = [];
-    groups = await readGroups(store, apps, changed);
+    const read = await readGroups(store, changed);
+    groups = read.groups;
     rebuild();
-    onRead(apps);
+    onRead(read.apps);
   } catch (error) {
     close();
     throw error;

@@ -8,7 +8,7 @@ import { mergeTraffic } from "../schemas/app_traffic.ts";
 import { problems } from "../schemas/problem.ts";
 import { idParam, idText, ifMatchHeader } from "../schemas/record.ts";
 import { answers, creates, lists, takes } from "../schemas/responses.ts";
-import { requireForeignNames, requireGroup, requireProtocolFit } from "./references.ts";
+import { refuseOwnNames, requireGroup, requireProtocolFit } from "./references.ts";
 import { createRouter } from "./router.ts";
 
 const tags = ["Apps"];
@@ -77,7 +77,7 @@ export function appRoutes({ store, missingForUsers, tokenFacts }: AdminDeps): Op
   routes.openapi(create, async (c) => {
     const input = c.req.valid("json");
     requireProtocolFit(input);
-    requireForeignNames(input.externalUrls, tokenFacts);
+    refuseOwnNames(input.externalUrls, tokenFacts);
     await requireGroup(store, input.groupId);
     const app = await store.createApp(c.get("actor"), input);
     return c.json(toApp(app, missingForUsers), 201, {
@@ -95,7 +95,7 @@ export function appRoutes({ store, missingForUsers, tokenFacts }: AdminDeps): Op
     const { id } = c.req.valid("param");
     const patch = c.req.valid("json");
     const expected = await expectedVersion(c.req.header("if-match"), versionOf(id));
-    requireForeignNames(patch.externalUrls, tokenFacts);
+    refuseOwnNames(patch.externalUrls, tokenFacts);
     const before = await store.getApp(id);
     await requireGroup(store, patch.groupId);
     // Nested parts are merged with what was read, so that they are only written over exactly that.

@@ -33,7 +33,7 @@ export function requireProtocolFit(
 }
 
 /** Throws `invalid_request` when an app is to be at a name that the broker itself answers to: no user could reach it. */
-export function requireForeignNames(
+export function refuseOwnNames(
   externalUrls: readonly string[] | undefined,
   { tunnelName, enrolName }: Pick<TokenFacts, "tunnelName" | "enrolName">,
 ): void {
