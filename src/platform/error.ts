@@ -25,3 +25,8 @@ export class SallyportError<Code extends string = string> extends Error {
     this.details = options.details ?? {};
   }
 }
+
+/** What a log line or a message says of whatever was thrown. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

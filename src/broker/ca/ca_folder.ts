@@ -2,6 +2,7 @@ import { randomBytes, type X509Certificate } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { removeTemporaryFiles, syncFolder, writeFileAtomically } from "../../platform/atomic_file.ts";
+import { reasonOf } from "../../platform/error.ts";
 import { makeFolder } from "../../platform/make_folder.ts";
 import {
   certificateFingerprint,
@@ -277,8 +278,4 @@ function missing(path: string): CaError {
 
 function damaged(what: string, state: string, cause?: unknown): CaError {
   return new CaError("ca_invalid", `Cannot use ${what} of the certificate authority: ${state}`, { cause });
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

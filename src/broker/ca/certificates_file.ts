@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isIssuedBy, readCertificates } from "../../platform/certificate.ts";
+import { reasonOf } from "../../platform/error.ts";
 import { CaError } from "./errors.ts";
 
 /** What the file of an authority elsewhere holds; validity in time is not looked at. */
@@ -38,8 +39,4 @@ export function parseCertificatesFile(text: string, path: string): CertificatesF
   const root = roots.find((one) => isIssuedBy(issuing, one));
   if (root === undefined) throw refuse("the root of the first one is not among them");
   return { issuing, root, roots, all };
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -73,13 +73,16 @@ test("a tunnel that comes up says how long there was none, and makes the same fa
   assert.deepEqual(lines.at(-1)![2], { connector: "c", withoutTunnelS: 5 });
 });
 
-test("reasons without end take no memory without end", () => {
-  const { lines, log } = outage();
+test("reasons without end take neither memory nor log without end", () => {
+  const { state, lines, log } = outage();
   for (let i = 0; i < 100; i++) {
     log.failed(new DialError("tunnel_refused", "", { details: { reason: `r${i}` } }), null, 0);
   }
-  log.failed(new DialError("tunnel_refused", "", { details: { reason: "r0" } }), null, 0);
-  assert.equal(lines.at(-1)![1], "no tunnel", "the first one is forgotten");
+  assert.equal(lines.length, 17, "16 by themselves, one for all others");
+  assert.equal(state.debug, 83);
+  state.time = 60_000;
+  log.failed(new DialError("tunnel_refused", "", { details: { reason: "r99" } }), null, 0);
+  assert.deepEqual(lines.at(-1)!.slice(0, 2), ["warn", "still no tunnel"]);
 });
 
 test("a broker that is not trusted is told of with what to do, once in five minutes", () => {
