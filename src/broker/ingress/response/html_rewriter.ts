@@ -144,6 +144,11 @@ export class HtmlRewriter {
     if (this.#passing) return;
     const location = token.sourceCodeLocation;
     if (this.#style !== null && location != null && location.endOffset > location.startOffset) {
+      // In SVG and MathML there may be comments and marks of CDATA between two texts of a style sheet.
+      if (location.startOffset > this.#offset) {
+        this.#endStyle();
+        this.#style = new CssRewriter(this.#translate);
+      }
       this.#copyTo(location.startOffset);
       this.#out += this.#style.write(this.#text.slice(0, location.endOffset - this.#offset));
       this.#skipTo(location.endOffset);
