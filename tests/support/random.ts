@@ -1,8 +1,13 @@
 import type { TestContext } from "node:test";
 
-/** A seed for a test's random numbers, said in its output: `SALLYPORT_TEST_SEED` when that is set, else another each time. */
+/** `SALLYPORT_TEST_SEED`: with the same number, tests draw the same random inputs. */
+export const SEED: number | undefined = process.env.SALLYPORT_TEST_SEED === undefined
+  ? undefined
+  : Number(process.env.SALLYPORT_TEST_SEED);
+
+/** A seed for a test's random numbers, said in its output: the one that is asked for, else another each time. */
 export function seedOf(t: TestContext): number {
-  const seed = Number(process.env.SALLYPORT_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = SEED ?? Math.floor(Math.random() * 2 ** 31);
   t.diagnostic(`SALLYPORT_TEST_SEED=${seed}`);
   return seed;
 }

@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { restoreStore } from "../../src/broker/store/restore.ts";
 import { openStore } from "../../src/broker/store/sqlite.ts";
+import { randomFrom, seedOf } from "../support/random.ts";
 import { ADMIN, appSettings, temporaryFolder } from "../support/store_fixture.ts";
 import { StoreLedger } from "../support/store_ledger.ts";
 
@@ -36,13 +37,15 @@ async function follow(
 test("store: killed 20 times under concurrent writers, it loses nothing acknowledged", async (t) => {
   const path = join(temporaryFolder(t), "store.db");
   const ledger = new StoreLedger();
+  const random = randomFrom(seedOf(t));
   for (let round = 0; round < 20; round++) {
     const [program, ...args] = [...RUN, path, `r${round}`, "8", "0"];
     const child = spawn(program!, args, { stdio: ["ignore", "pipe", "inherit"] });
-    const killAt = 1 + Math.floor(Math.random() * 120);
+    const killAt = 1 + Math.floor(random() * 120);
+    // A moment that has nothing to do with the writer's own rhythm.
+    const later = random() * 4;
     await follow(child, ledger, (lines) => {
-      // A moment that has nothing to do with the writer's own rhythm.
-      if (lines === killAt) void delay(Math.random() * 4).then(() => child.kill("SIGKILL"));
+      if (lines === killAt) void delay(later).then(() => child.kill("SIGKILL"));
     });
     assert.equal(child.signalCode, "SIGKILL");
     await ledger.verify(path);

@@ -27,6 +27,7 @@ import {
   MAX_MESSAGE_BYTES,
   MAX_TRAILER_BYTES,
 } from "../../../src/protocol/limits.ts";
+import { assertHolds } from "../../support/property.ts";
 
 type Call = { kind: FrameKind; exchange: number; payload: string };
 
@@ -89,7 +90,7 @@ const frame = fc.oneof(
 );
 
 test("frame reader: the same calls at random cuts, input reused after each piece (property)", () => {
-  fc.assert(fc.property(fc.array(frame, { maxLength: 12 }), fc.array(fc.nat(4000)), (frames, cuts) => {
+  assertHolds(fc.property(fc.array(frame, { maxLength: 12 }), fc.array(fc.nat(4000)), (frames, cuts) => {
     const bytes = Buffer.concat(frames);
     const { calls: whole } = read([bytes]);
     const calls = new Calls();
@@ -208,7 +209,7 @@ test("frame reader: random bytes are frames or a ProtocolError, and take little 
   const pieces = fc.array(fc.oneof(header, fc.uint8Array({ maxLength: 40 }).map((b) => Buffer.from(b))), {
     maxLength: 30,
   });
-  fc.assert(
+  assertHolds(
     fc.property(pieces, fc.constantFrom(TOWARDS_BROKER, TOWARDS_CONNECTOR, ON_CONTROL), (pieces, limits) => {
       try {
         read(pieces, limits);

@@ -23,6 +23,7 @@ import {
 } from "../../../src/protocol/limits.ts";
 import { packFrame } from "../../../src/protocol/message_pack.ts";
 import { abort, headerList, informationalHead, requestHead, responseHead } from "./arbitraries.ts";
+import { assertHolds } from "../../support/property.ts";
 
 const payload = (frame: Buffer) => frame.subarray(FRAME_HEADER_BYTES);
 const code = (code: string) => (error: { code?: string }) =>
@@ -31,24 +32,24 @@ const pack = (value: unknown) => payload(packFrame(1, 0, value));
 const exchange = fc.integer({ min: 0, max: 0xffff_ffff });
 
 test("heads: what is encoded is read back (property)", () => {
-  fc.assert(fc.property(requestHead, (head) => {
+  assertHolds(fc.property(requestHead, (head) => {
     assert.deepEqual(parseRequest(payload(encodeRequest(head))), head);
   }));
-  fc.assert(fc.property(exchange, responseHead, (number, head) => {
+  assertHolds(fc.property(exchange, responseHead, (number, head) => {
     const frame = encodeResponse(number, head);
     assert.equal(frame.readUInt32BE(4), number);
     assert.deepEqual(parseResponse(payload(frame)), head);
   }));
-  fc.assert(fc.property(exchange, informationalHead, (number, head) => {
+  assertHolds(fc.property(exchange, informationalHead, (number, head) => {
     assert.deepEqual(parseInformational(payload(encodeInformational(number, head))), head);
   }));
-  fc.assert(fc.property(exchange, headerList, (number, trailers) => {
+  assertHolds(fc.property(exchange, headerList, (number, trailers) => {
     assert.deepEqual(parseEnd(payload(encodeEnd(number, trailers))), trailers);
   }));
-  fc.assert(fc.property(exchange, abort, (number, reason) => {
+  assertHolds(fc.property(exchange, abort, (number, reason) => {
     assert.deepEqual(parseAbort(payload(encodeAbort(number, reason))), reason);
   }));
-  fc.assert(fc.property(exchange, exchange, (number, bytes) => {
+  assertHolds(fc.property(exchange, exchange, (number, bytes) => {
     const frame = encodeCredit(number, bytes);
     assert.deepEqual([frame.length, frame.readUInt32BE(4), frame.readUInt32BE(8)], [12, number, bytes]);
   }));
@@ -65,7 +66,7 @@ test("heads: any value in place of any field is read or is a ProtocolError (prop
     }),
   );
   const parsers = [parseRequest, parseResponse, parseInformational, parseEnd, parseAbort];
-  fc.assert(
+  assertHolds(
     fc.property(
       fc.oneof(fc.array(field, { maxLength: 11 }), field),
       fc.constantFrom(...parsers),

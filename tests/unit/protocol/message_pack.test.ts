@@ -5,6 +5,7 @@ import { ProtocolError } from "../../../src/protocol/errors.ts";
 import { FRAME_HEADER_BYTES, MAX_DEPTH, MAX_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";
 import { packFrame, unpack } from "../../../src/protocol/message_pack.ts";
 import { value } from "./arbitraries.ts";
+import { assertHolds } from "../../support/property.ts";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
 const roundTrip = (value: unknown) => unpack(packFrame(8, 0, value).subarray(FRAME_HEADER_BYTES));
@@ -14,7 +15,7 @@ function assertRefused(bytes: Buffer, what: string): void {
 }
 
 test("message pack: what is packed is read back (property)", () => {
-  fc.assert(fc.property(value, (value) => assert.deepEqual(roundTrip(value), value)), { numRuns: 500 });
+  assertHolds(fc.property(value, (value) => assert.deepEqual(roundTrip(value), value)), { numRuns: 500 });
 });
 
 test("message pack: all small integers and text of all lengths", () => {
@@ -110,7 +111,7 @@ test("message pack: random and damaged bytes are a value or a ProtocolError (pro
         return bytes;
       },
     );
-  fc.assert(
+  assertHolds(
     fc.property(fc.oneof(damaged, fc.uint8Array({ maxLength: 200 }).map((b) => Buffer.from(b))), (bytes) => {
       try {
         unpack(bytes);

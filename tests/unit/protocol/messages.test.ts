@@ -16,6 +16,7 @@ import {
 } from "../../../src/protocol/messages.ts";
 import { packFrame } from "../../../src/protocol/message_pack.ts";
 import { value } from "./arbitraries.ts";
+import { assertHolds } from "../../support/property.ts";
 
 const payload = (frame: Buffer) => frame.subarray(FRAME_HEADER_BYTES);
 const code = (code: string) => (error: unknown) => error instanceof ProtocolError && error.code === code;
@@ -74,7 +75,7 @@ test("messages: what is encoded is read back, unknown fields are left out", () =
 
 test("messages: any fields under any type (property)", () => {
   const fields = fc.dictionary(fc.constantFrom("a", "b", "more", "code"), value, { noNullPrototype: true });
-  fc.assert(
+  assertHolds(
     fc.property(fc.option(fc.maxSafeNat(), { nil: undefined }), fc.string(), fields, (id, type, fields) => {
       const message = id === undefined ? { ...fields, type } : { ...fields, id, type };
       assert.deepEqual(parseMessage(payload(encodeMessage(message))), message);
@@ -88,7 +89,7 @@ test("messages: every field is needed and has its type (property)", () => {
       const { [name]: _left, ...rest } = fields as Record<string, unknown>;
       assert.throws(() => parse(rest), code("protocol_error"), name);
     }
-    fc.assert(fc.property(fc.constantFrom(...Object.keys(fields)), value, (name, value) => {
+    assertHolds(fc.property(fc.constantFrom(...Object.keys(fields)), value, (name, value) => {
       try {
         parse({ ...fields, [name]: value });
       } catch (error) {
@@ -96,7 +97,7 @@ test("messages: every field is needed and has its type (property)", () => {
       }
     }));
   }
-  fc.assert(fc.property(fc.constantFrom(...Object.keys(APP)), value, (name, value) => {
+  assertHolds(fc.property(fc.constantFrom(...Object.keys(APP)), value, (name, value) => {
     try {
       parseConfigPart({ ...PART, apps: [{ ...APP, [name]: value }] });
     } catch (error) {

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { INITIAL_CREDIT, LEAST_CREDIT, MAX_CREDIT, MAX_INFORMATIONAL } from "../../../src/protocol/limits.ts";
 import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
 import { Inflow } from "../../../src/tunnel/inflow.ts";
+import { assertHolds } from "../../support/property.ts";
 
 const MIB = 1024 * 1024;
 
@@ -72,7 +73,7 @@ test("inflow: whatever comes and goes, window and budget agree (property)", () =
     fc.record({ do: fc.constant("wait"), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
     fc.record({ do: fc.constant("reopen"), share: fc.constant(0) }),
   );
-  fc.assert(
+  assertHolds(
     fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 0, max: 64 }), (steps, limit) => {
       const budget = new CreditBudget(limit * MIB);
       const inflow = new Inflow(budget);

@@ -17,6 +17,7 @@ import type { Lane } from "../../../src/tunnel/lane.ts";
 import { FakeTimers } from "./fake_timers.ts";
 import { type Heard, type LaneEnd, lanePair, Recorder, request } from "./lane_ends.ts";
 import { settle, turn } from "./wire.ts";
+import { assertHolds } from "../../support/property.ts";
 
 /** What a random schedule may do next. */
 type Step =
@@ -227,7 +228,7 @@ class Schedule {
 
 test("lanes: any interleaving of exchanges and aborts on a reused lane keeps them apart (property)", async () => {
   using timers = new FakeTimers();
-  await fc.assert(
+  await assertHolds(
     fc.asyncProperty(
       fc.array(step, { minLength: 10, maxLength: 120, size: "max" }),
       reflexes,
@@ -249,7 +250,7 @@ test("lanes: any interleaving of exchanges and aborts on a reused lane keeps the
 });
 
 test("lanes: bodies of all sizes arrive whole, whatever the cuts (property)", async () => {
-  await fc.assert(
+  await assertHolds(
     fc.asyncProperty(
       fc.array(fc.record({ up: fc.array(size, { maxLength: 5 }), down: fc.array(size, { maxLength: 5 }) }), {
         minLength: 1,
@@ -324,7 +325,7 @@ const anyFrame: fc.Arbitrary<Buffer> = fc.oneof(
 
 test("lanes: a peer that sends anything at any time ends a lane with ProtocolError or not at all (property)", async () => {
   using timers = new FakeTimers();
-  await fc.assert(
+  await assertHolds(
     fc.asyncProperty(
       side,
       fc.array(

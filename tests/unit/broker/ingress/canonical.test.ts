@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { absoluteForm, canonicalAuthority, canonicalPath } from "../../../../src/broker/ingress/canonical.ts";
+import { assertHolds } from "../../../support/property.ts";
 
 test("canonicalAuthority gives one host for each way to write it, and the port", () => {
   const cases: [string, string, number | undefined][] = [
@@ -145,7 +146,7 @@ const targets = fc.array(
 ).map((parts) => `/${parts.join("")}`);
 
 test("canonicalPath is idempotent and leaves nothing that could be a dot segment", () => {
-  fc.assert(
+  assertHolds(
     fc.property(targets, (target) => {
       const path = canonicalPath(target);
       if (path === undefined) return;
@@ -172,7 +173,7 @@ function lowest(target: string, separators: RegExp): number {
 }
 
 test("no reading of a target that canonicalPath accepts leads above the root", () => {
-  fc.assert(
+  assertHolds(
     fc.property(targets, (target) => {
       if (canonicalPath(target) === undefined) return;
       assert.equal(lowest(target, /\//), 0);

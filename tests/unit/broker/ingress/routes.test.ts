@@ -5,6 +5,7 @@ import { canonicalAuthority, canonicalPath } from "../../../../src/broker/ingres
 import { backendTarget } from "../../../../src/broker/ingress/route.ts";
 import { buildRoutes, type RouteTable } from "../../../../src/broker/ingress/routes.ts";
 import { appRecord } from "../../../support/app_record.ts";
+import { assertHolds } from "../../../support/property.ts";
 
 /** Id of the app that a request goes to. */
 function find(table: RouteTable, authority: string, target: string): string | undefined {
@@ -175,7 +176,7 @@ test("whatever the target, the backend resolves it to a place within the interna
     "?",
   );
   const seen = new Set<string>();
-  fc.assert(
+  assertHolds(
     fc.property(fc.array(pieces, { maxLength: 14 }), (parts) => {
       const target = `/${parts.join("")}`;
       const path = canonicalPath(target);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SERVICE_RESTART, WebsocketBoundary } from "../../../../src/broker/ingress/websocket_boundary.ts";
+import { assertHolds } from "../../../support/property.ts";
 
 function frame(opcode: number, length: number, masked: boolean): Buffer {
   const mask = masked ? 0x80 : 0;
@@ -31,7 +32,7 @@ test("between two frames, and only there, another may be put, whatever the piece
     }),
     { minLength: 1, maxLength: 6 },
   );
-  fc.assert(
+  assertHolds(
     fc.property(frames, fc.array(fc.integer({ min: 1, max: 2_000 }), { minLength: 1 }), (all, sizes) => {
       const pieces = all.map(({ opcode, length, masked }) => frame(opcode, length, masked));
       const bytes = Buffer.concat(pieces);

@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import { connect, type ConnectionOptions } from "node:tls";
 import fc from "fast-check";
 import { CLIENT_HELLO_LIMIT, parseClientHello } from "../../../../src/broker/listener/client_hello.ts";
+import { assertHolds } from "../../../support/property.ts";
 
 /** The first bytes that a real TLS client of this runtime sends. */
 function helloOf(options: ConnectionOptions): Promise<Buffer> {
@@ -100,7 +101,7 @@ test("what is not a sound ClientHello is an error", () => {
 
 test("hostile bytes never throw and never ask for more than the limit", () => {
   const message = handshake(serverName("a.example"), alpn("h2"));
-  fc.assert(fc.property(
+  assertHolds(fc.property(
     fc.array(fc.tuple(fc.nat(message.length - 1), fc.nat(255)), { maxLength: 4 }),
     fc.integer({ min: 1, max: 200 }),
     (changes, size) => {
@@ -110,7 +111,7 @@ test("hostile bytes never throw and never ask for more than the limit", () => {
       if (step.state === "more") assert.ok(step.need <= CLIENT_HELLO_LIMIT);
     },
   ));
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (noise) => {
+  assertHolds(fc.property(fc.uint8Array({ maxLength: 300 }), (noise) => {
     const step = parseClientHello(noise);
     if (step.state === "more") assert.ok(step.need <= CLIENT_HELLO_LIMIT);
   }));

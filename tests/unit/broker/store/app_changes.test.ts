@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { App } from "../../../../src/broker/model.ts";
 import type { AppChanges, Store } from "../../../../src/broker/store/port.ts";
 import { ADMIN, appSettings, temporaryStore } from "../../../support/store_fixture.ts";
+import { assertHolds } from "../../../support/property.ts";
 
 const ids = (changes: AppChanges) => changes.apps.map((app) => app.id);
 
@@ -134,7 +135,7 @@ const operation = fc.oneof(
 test("app changes: increments lead to what a full read gives, under any operations", async (t) => {
   const { store } = await temporaryStore(t, { maxTombstones: 4 });
   const groups = ["default", (await store.createGroup(ADMIN, "Branch")).id];
-  await fc.assert(
+  await assertHolds(
     fc.asyncProperty(fc.array(operation, { maxLength: 60, size: "max" }), async (operations) => {
       const followers = [0, 0, 1, 1].map((group) => new Follower(groups[group]!));
       const apps = new Map<number, string>();

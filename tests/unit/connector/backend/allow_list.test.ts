@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { AllowList } from "../../../../src/connector/backend/allow_list.ts";
+import { assertHolds } from "../../../support/property.ts";
 
 const permits = (patterns: string[], host: string, port: number, address = host) =>
   new AllowList(patterns).permits(host, port, address);
@@ -117,14 +118,14 @@ test("no list without an address pattern or an exact name:port ever opens a meta
     "fd00:ec2::254",
     "100.100.100.200",
   );
-  fc.assert(fc.property(fc.array(broad), metadata, (patterns, address) => {
+  assertHolds(fc.property(fc.array(broad), metadata, (patterns, address) => {
     assert.equal(permits(patterns, "a.example", 80, address), false);
   }));
 });
 
 test("a network permits exactly the addresses that share its prefix, also when they come IPv4-mapped", () => {
   const number = (address: string) => address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-  fc.assert(fc.property(ipv4, ipv4, fc.integer({ min: 0, max: 32 }), (base, address, bits) => {
+  assertHolds(fc.property(ipv4, ipv4, fc.integer({ min: 0, max: 32 }), (base, address, bits) => {
     const list = new AllowList([`${base}/${bits}`]);
     const unit = 2 ** (32 - bits);
     const inside = Math.floor(number(base) / unit) === Math.floor(number(address) / unit);
@@ -135,7 +136,7 @@ test("a network permits exactly the addresses that share its prefix, also when t
 });
 
 test("any text is either a pattern or an AllowListError", () => {
-  fc.assert(fc.property(fc.string(), (text) => {
+  assertHolds(fc.property(fc.string(), (text) => {
     try {
       new AllowList([text]).permits("x", 1, "10.0.0.1");
     } catch (error) {

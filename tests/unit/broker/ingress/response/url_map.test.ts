@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { UrlMap, type UserOrigin } from "../../../../../src/broker/ingress/response/url_map.ts";
+import { assertHolds } from "../../../../support/property.ts";
 
 const user: UserOrigin = { proto: "https", host: "ext.example.com" };
 
@@ -98,7 +99,7 @@ test("UrlMap: with the user's Host the backend's URLs have that host and its own
 
 test("UrlMap: whatever it is given, it throws nothing, and keeps all behind the prefix", () => {
   const one = map("http://be/wiki", "/docs");
-  fc.assert(fc.property(fc.string({ unit: "grapheme" }), (text) => {
+  assertHolds(fc.property(fc.string({ unit: "grapheme" }), (text) => {
     one.translate(text, user);
     assert.equal(one.translate(`/wiki/${text}`, user), `/docs/${text}`);
     assert.equal(one.translate(`http://be/wiki/${text}`, user), `https://ext.example.com/docs/${text}`);
