@@ -5,9 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
-
-/** How long the browser may take to start, and one question to a page may take, milliseconds. */
-const STEP_MS = 60_000;
+import { inTime } from "./until.ts";
 
 const FLAGS = [
   "--headless",
@@ -81,24 +79,15 @@ async function debuggingAddress(browser: ChildProcess): Promise<string> {
     });
   });
   gone.catch(() => {});
-  return await inTime(Promise.race([found, gone]), "the browser");
+  return await inTime("the browser says its address", Promise.race([found, gone]));
 }
 
 async function firstPage(host: string): Promise<string> {
-  const response = await fetch(`http://${host}/json/list`, { signal: AbortSignal.timeout(STEP_MS) });
+  const response = await inTime("the browser lists its pages", fetch(`http://${host}/json/list`));
   const targets = await response.json() as { type: string; webSocketDebuggerUrl: string }[];
   const page = targets.find(({ type }) => type === "page");
   if (page === undefined) throw new Error("Cannot find a page in the browser");
   return page.webSocketDebuggerUrl;
-}
-
-/** Rejects when `promise` takes longer than a step may. */
-async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`No answer of ${what} within ${STEP_MS} ms`)), STEP_MS);
-  });
-  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 /** One page's end of the DevTools protocol. */
@@ -127,7 +116,7 @@ class DevTools implements BrowserPage {
     const loaded = new Promise<void>((resolve) => this.#loaded = resolve);
     const { errorText } = await this.call("Page.navigate", { url });
     if (errorText !== undefined) throw new Error(`Cannot open "${url}": ${errorText}`);
-    await inTime(loaded, url);
+    await inTime(`${url} is loaded`, loaded);
   }
 
   async evaluate(expression: string): Promise<unknown> {
@@ -144,7 +133,7 @@ class DevTools implements BrowserPage {
     const id = ++this.#last;
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve));
     this.#socket.send(JSON.stringify({ id, method, params }));
-    const { result, error } = await inTime(answered, method);
+    const { result, error } = await inTime(`${method} is answered`, answered);
     if (error !== undefined) throw new Error(`Cannot ${method}: ${error.message}`);
     return result;
   }

@@ -84,6 +84,12 @@ test("architecture: within the broker, ingress and tunnel never import one anoth
   assert.deepEqual(violations(({ path }) => within(tunnel)(path), within(ingress)), []);
 });
 
+test("architecture: within the broker, the store imports no ingress, tunnel or admin API", () => {
+  const upper = ["src/broker/ingress/", "src/broker/tunnel/", "src/broker/admin/"].map(within);
+  const store = within("src/broker/store/");
+  assert.deepEqual(violations(({ path }) => store(path), (path) => upper.some((one) => one(path))), []);
+});
+
 test("architecture: nothing imports a main.ts", () => {
   assert.deepEqual(violations(() => true, (target) => target.endsWith("/main.ts")), []);
 });

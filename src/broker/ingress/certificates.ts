@@ -1,6 +1,6 @@
 import type { SecureContext, SecureVersion } from "node:tls";
 import type { Log } from "../../platform/log.ts";
-import { canonicalAuthority } from "./canonical.ts";
+import { canonicalAuthority } from "../canonical.ts";
 import { CertificateError } from "./certificate_errors.ts";
 import { type CertificatePair, readPair } from "./certificate_pair.ts";
 import { type FileWatch, watchFiles } from "./file_watch.ts";

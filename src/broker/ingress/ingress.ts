@@ -7,7 +7,7 @@ import type { Maintenance } from "../app_traffic.ts";
 import type { IngressHandlers } from "../listener/handlers.ts";
 import type { App } from "../model.ts";
 import { affinityTag } from "./affinity_cookie.ts";
-import { absoluteForm, canonicalAuthority, canonicalPath } from "./canonical.ts";
+import { absoluteForm, canonicalAuthority, canonicalPath } from "../canonical.ts";
 import type { ClientFacts, ConnectionFacts, RequestFacts } from "./client_facts.ts";
 import { errorResponse } from "./error_page.ts";
 import type { IngressCode } from "./error_table.ts";

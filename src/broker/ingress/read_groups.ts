@@ -11,7 +11,7 @@ const PAGE = 1_000;
  */
 export async function readGroups(
   store: Pick<Store, "listApps">,
-  changed: ReadonlySet<string>,
+  changed: { has(groupId: string): boolean },
 ): Promise<{ groups: Map<string, GroupApps>; apps: readonly App[] }> {
   const apps: App[] = [];
   let cursor: string | undefined;

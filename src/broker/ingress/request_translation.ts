@@ -1,5 +1,5 @@
 import type { HeaderList } from "../../protocol/heads.ts";
-import { canonicalPath } from "./canonical.ts";
+import { canonicalPath } from "../canonical.ts";
 import type { RequestFacts } from "./client_facts.ts";
 import { canonicalHost, isBeneath } from "./response/url_map.ts";
 import { backendTarget, type Route } from "./route.ts";

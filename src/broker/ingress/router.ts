@@ -5,6 +5,7 @@ import type { GroupApps } from "../store/group_apps.ts";
 import type { Store } from "../store/port.ts";
 import { readGroups, refreshGroup } from "./read_groups.ts";
 import { buildRoutes, type MadeRoutes, type RouteTable } from "./routes.ts";
+import { UnreadChanges } from "./unread_changes.ts";
 
 /** What of the store a router reads. */
 export type RouterStore = Pick<Store, "listApps" | "appChanges" | "onChange">;
@@ -42,132 +43,152 @@ const MOST_ROUNDS = 8;
  * Loads all apps, then of each group that changes what is new. The first change after a quiet time is taken up at
  * once; a burst of them is taken up together. While the store cannot be read the last good table stays.
  */
-export async function createRouter(
-  { store, log, retryMs = 1_000, onRead = () => {}, now = () => performance.now() }: RouterOptions,
-): Promise<Router> {
-  let groups = new Map<string, GroupApps>();
-  const made: MadeRoutes = new WeakMap();
-  let table = buildRoutes([]);
-  let changed = new Set<string>();
-  /** Whether one of these changes was of several groups, which is what a move is. */
-  let moved = false;
-  /** Changes heard of so far, how many of them are in the table, and who waits until how many are. */
-  let heard = 0;
-  let takenUp = 0;
-  let waiters: { heard: number; resolve: () => void }[] = [];
-  let reported = new Set<string>();
-  let running = true;
-  let timer: NodeJS.Timeout | undefined;
-  /** When the next refresh may begin, and when where somebody waits for it. */
-  let rest = { until: 0, untilAwaited: 0 };
-  let closed = false;
-
-  const rebuild = () => {
-    table = buildRoutes([...groups.values()].flatMap(({ apps }) => [...apps.values()]), made, table);
-    const problems = new Map(table.problems.map((problem) => [JSON.stringify(problem), problem]));
-    for (const [key, problem] of problems) {
-      if (!reported.has(key)) log.warn("External URL not served", { ...problem });
-    }
-    reported = new Set(problems.keys());
-  };
-  const release = (until: number) => {
-    takenUp = until;
-    for (const waiter of waiters) if (waiter.heard <= until) waiter.resolve();
-    waiters = waiters.filter((waiter) => waiter.heard > until);
-  };
-  const refresh = async () => {
-    const taken = new Set<string>();
-    let upTo = heard;
-    let busyMs = 0;
-    try {
-      const fresh = new Map(groups);
-      const read: App[] = [];
-      // Each group is read as of another moment. An app that is moved between two of these moments would be in both
-      // groups or in none, so after a move its groups are read again.
-      for (let round = 0; round === 0 || (moved && round < MOST_ROUNDS); round++) {
-        const started = now();
-        const again = changed;
-        changed = new Set();
-        moved = false;
-        upTo = heard;
-        for (const groupId of again) {
-          taken.add(groupId);
-          // One by one: a group may have more apps than a call can have arguments.
-          for (const app of await refreshGroup(store, fresh, groupId)) read.push(app);
-        }
-        busyMs += now() - started;
-        await nextTurn(); // What was on disk as it was read has been told by then.
-      }
-      if (closed) return;
-      const started = now();
-      groups = fresh;
-      rebuild();
-      onRead(read);
-      const ended = now();
-      busyMs += ended - started;
-      rest = {
-        until: ended + REST_PER_BUSY * busyMs,
-        untilAwaited: ended + REST_PER_BUSY_AWAITED * busyMs,
-      };
-      release(upTo);
-    } catch (error) {
-      for (const groupId of taken) changed.add(groupId);
-      rest = { until: now() + retryMs, untilAwaited: now() + retryMs };
-      log.error("Routes not refreshed", { error: error instanceof Error ? error.message : String(error) });
-    }
-  };
-  const start = async () => {
-    timer = undefined;
-    running = true;
-    await refresh();
-    running = false;
-    schedule();
-  };
-  const schedule = () => {
-    if (closed || running || changed.size === 0) return;
-    clearTimeout(timer);
-    const restMs = (waiters.length > 0 ? rest.untilAwaited : rest.until) - now();
-    if (restMs <= 0) void start();
-    else timer = setTimeout(start, restMs);
-  };
-  const close = () => {
-    closed = true;
-    clearTimeout(timer);
-    timer = undefined;
-    stop();
-    release(Infinity);
-  };
-
-  // Listens before the first read: what changes while it goes on is read again.
-  const stop = store.onChange((change) => {
-    if (change.kind !== "apps") return;
-    heard++;
-    for (const groupId of change.groupIds) changed.add(groupId);
-    if (change.groupIds.length > 1) moved = true;
-    schedule();
-  });
+export async function createRouter(options: RouterOptions): Promise<Router> {
+  const router = new StoreRouter(options);
   try {
-    const read = await readGroups(store, changed);
-    groups = read.groups;
-    rebuild();
-    onRead(read.apps);
+    await router.load();
   } catch (error) {
-    close();
+    router.close();
     throw error;
   }
-  running = false;
-  schedule();
+  return router;
+}
 
-  return {
-    current: () => table,
-    settled() {
-      if (closed || takenUp === heard) return Promise.resolve();
-      return new Promise((resolve) => {
-        waiters.push({ heard, resolve });
-        schedule();
-      });
-    },
-    close,
-    [Symbol.dispose]: close,
-  };
+type State =
+  | { readonly kind: "reading" }
+  | { readonly kind: "idle" }
+  /** There are changes; the timer, which `#schedule` owns, is until they may be read. */
+  | { readonly kind: "resting"; readonly timer: NodeJS.Timeout }
+  | { readonly kind: "closed" };
+
+class StoreRouter implements Router {
+  readonly #options: Required<RouterOptions>;
+  readonly #changes = new UnreadChanges();
+  readonly #stop: () => void;
+  readonly #made: MadeRoutes = new WeakMap();
+  #groups: ReadonlyMap<string, GroupApps> = new Map();
+  #table = buildRoutes([]);
+  /** Problems of the table that the log has. */
+  #reported = new Set<string>();
+  /** When the next refresh may begin, and when where somebody waits for it. */
+  #rest = { until: 0, untilAwaited: 0 };
+  #state: State = { kind: "reading" };
+
+  constructor(options: RouterOptions) {
+    this.#options = { retryMs: 1_000, onRead: () => {}, now: () => performance.now(), ...options };
+    // Listens before the first read: what changes while it goes on is read again.
+    this.#stop = options.store.onChange((change) => {
+      if (change.kind !== "apps") return;
+      this.#changes.add(change.groupIds, { isMove: change.groupIds.length > 1 });
+      this.#schedule();
+    });
+  }
+
+  async load(): Promise<void> {
+    const { groups, apps } = await readGroups(this.#options.store, this.#changes);
+    this.#take(groups, apps);
+    this.#state = { kind: "idle" };
+    this.#schedule();
+  }
+
+  current(): RouteTable {
+    return this.#table;
+  }
+
+  settled(): Promise<void> {
+    const settled = this.#changes.settled();
+    this.#schedule();
+    return settled;
+  }
+
+  close(): void {
+    if (this.#state.kind === "resting") clearTimeout(this.#state.timer);
+    this.#state = { kind: "closed" };
+    this.#stop();
+    this.#changes.settle(Infinity);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #schedule(): void {
+    const state = this.#state;
+    if (state.kind === "closed" || state.kind === "reading" || this.#changes.isEmpty) return;
+    if (state.kind === "resting") clearTimeout(state.timer);
+    const { until, untilAwaited } = this.#rest;
+    const restMs = (this.#changes.areAwaited ? untilAwaited : until) - this.#options.now();
+    if (restMs <= 0) void this.#refresh();
+    else this.#state = { kind: "resting", timer: setTimeout(() => void this.#refresh(), restMs) };
+  }
+
+  async #refresh(): Promise<void> {
+    this.#state = { kind: "reading" };
+    const { log, now, retryMs } = this.#options;
+    const taken = new Set<string>();
+    try {
+      const { groups, apps, upTo, busyMs } = await this.#read(taken);
+      if (this.#isClosed()) return;
+      const started = now();
+      this.#take(groups, apps);
+      const ended = now();
+      const busy = busyMs + ended - started;
+      this.#rest = {
+        until: ended + REST_PER_BUSY * busy,
+        untilAwaited: ended + REST_PER_BUSY_AWAITED * busy,
+      };
+      this.#changes.settle(upTo);
+    } catch (error) {
+      if (this.#isClosed()) return;
+      this.#changes.putBack(taken);
+      this.#rest = { until: now() + retryMs, untilAwaited: now() + retryMs };
+      log.error("Routes not refreshed", { error: error instanceof Error ? error.message : String(error) });
+    }
+    this.#state = { kind: "idle" };
+    this.#schedule();
+  }
+
+  /**
+   * Reads the groups that changed, and notes in `taken` which. Each is read as of another moment: an app that is moved
+   * between two of these moments would be in both groups or in none, so after a move its groups are read again.
+   */
+  async #read(taken: Set<string>) {
+    const { store, now } = this.#options;
+    const groups = new Map(this.#groups);
+    const apps: App[] = [];
+    let busyMs = 0;
+    for (let round = 1;; round++) {
+      const started = now();
+      const { groupIds, upTo } = this.#changes.take();
+      for (const groupId of groupIds) {
+        taken.add(groupId);
+        // One by one: a group may have more apps than a call can have arguments.
+        for (const app of await refreshGroup(store, groups, groupId)) apps.push(app);
+      }
+      busyMs += now() - started;
+      await nextTurn(); // What was on disk as it was read has been told by then.
+      if (!this.#changes.moved || round === MOST_ROUNDS) return { groups, apps, upTo, busyMs };
+    }
+  }
+
+  /** Makes the table of these groups; `apps` are those that were read. */
+  #take(groups: ReadonlyMap<string, GroupApps>, apps: readonly App[]): void {
+    const { log, onRead } = this.#options;
+    this.#groups = groups;
+    this.#table = buildRoutes(
+      [...groups.values()].flatMap(({ apps }) => [...apps.values()]),
+      this.#made,
+      this.#table,
+    );
+    const problems = new Map(this.#table.problems.map((problem) => [JSON.stringify(problem), problem]));
+    for (const [key, problem] of problems) {
+      if (!this.#reported.has(key)) log.warn("External URL not served", { ...problem });
+    }
+    this.#reported = new Set(problems.keys());
+    onRead(apps);
+  }
+
+  #isClosed(): boolean {
+    return this.#state.kind === "closed";
+  }
 }

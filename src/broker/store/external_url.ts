@@ -1,4 +1,4 @@
-import { externalPlace } from "../ingress/external_place.ts";
+import { externalPlace } from "../external_place.ts";
 import { StoreError } from "./errors.ts";
 
 /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { canonicalAuthority, canonicalPath } from "../../../../src/broker/ingress/canonical.ts";
+import { canonicalAuthority, canonicalPath } from "../../../../src/broker/canonical.ts";
 import { backendTarget } from "../../../../src/broker/ingress/route.ts";
 import { buildRoutes, type RouteTable } from "../../../../src/broker/ingress/routes.ts";
 import { appRecord } from "../../../support/app_record.ts";

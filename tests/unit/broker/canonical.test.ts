@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { absoluteForm, canonicalAuthority, canonicalPath } from "../../../../src/broker/ingress/canonical.ts";
-import { assertHolds } from "../../../support/property.ts";
+import { absoluteForm, canonicalAuthority, canonicalPath } from "../../../src/broker/canonical.ts";
+import { assertHolds } from "../../support/property.ts";
 
 test("canonicalAuthority gives one host for each way to write it, and the port", () => {
   const cases: [string, string, number | undefined][] = [
