@@ -66,10 +66,11 @@ function translateSrcset(value: string, translate: Translate): string {
     out += translate(value.slice(i, urlEnd)) + value.slice(urlEnd, end);
     i = end;
     if (urlEnd < end) continue;
-    let depth = 0;
-    for (; i < value.length && (depth > 0 || value[i] !== ","); i++) {
-      if (value[i] === "(") depth++;
-      else if (value[i] === ")" && depth > 0) depth--;
+    // What is in brackets, which do not nest, may have commas.
+    let bracketed = false;
+    for (; i < value.length && (bracketed || value[i] !== ","); i++) {
+      if (value[i] === "(") bracketed = true;
+      else if (value[i] === ")") bracketed = false;
       out += value[i];
     }
   }

@@ -18,6 +18,8 @@ export interface UrlMapParts {
 }
 
 const ABSOLUTE = /^(https?:)?\/\/([^/?#\\]*)([^]*)$/i;
+/** As browsers read it, which leave out tabs and ends of lines (URL section 4.4). */
+const TWO_SLASHES = /^\/[\t\n\r]*[/\\]/;
 /** What needs no escape wherever a URL may stand: in a quoted attribute, a list, `url()` of CSS. */
 const NOT_PLAIN = /[^\w\-.~!$&*+=:@/%]/g;
 
@@ -51,8 +53,9 @@ export class UrlMap {
    * not change. `pathsAreOurs` false: a reference without a host belongs to somebody else (`<base>`).
    */
   translate(reference: string, user: UserOrigin, pathsAreOurs = true): string {
-    if (reference.charCodeAt(0) === 0x2f && reference.charCodeAt(1) !== 0x2f) {
-      return pathsAreOurs && this.movesPaths ? this.path(reference) ?? reference : reference;
+    if (reference.charCodeAt(0) === 0x2f && !isSlash(reference.charCodeAt(1))) {
+      const path = pathsAreOurs && this.movesPaths ? this.path(reference) : undefined;
+      return path === undefined ? reference : asReference(path);
     }
     const parts = ABSOLUTE.exec(reference);
     if (parts === null) return reference;
@@ -90,6 +93,11 @@ export function isBeneath(text: string, prefix: string): boolean {
   return Number.isNaN(next) || next === 0x2f || next === 0x3f || next === 0x23;
 }
 
+/** Browsers read `\` as `/`: what begins with two of them names a host. */
+function isSlash(code: number): boolean {
+  return code === 0x2f || code === 0x5c;
+}
+
 /** Lower case, without the scheme's own port; an IPv6 address in its shortest form. As `URL` would say it. */
 export function canonicalHost(authority: string, scheme: string): string {
   let host = authority.toLowerCase();
@@ -100,6 +108,12 @@ export function canonicalHost(authority: string, scheme: string): string {
   if (host.endsWith(".")) host = host.slice(0, -1);
   const isDefault = port === ":" || port === (scheme === "https:" ? ":443" : ":80");
   return isDefault ? host : host + port;
+}
+
+/** A path that stands by itself: with one slash it leads to a place of this host, with none to that of the page, with two to another host. */
+function asReference(path: string): string {
+  if (path.charCodeAt(0) !== 0x2f) return `/${path}`;
+  return TWO_SLASHES.test(path) ? `/.${path}` : path;
 }
 
 function escapeCharacter(character: string): string {

@@ -46,6 +46,7 @@ const TABLE: [page: string, expected: string][] = [
     '<img src="/docs/a" srcset="/docs/a 1x, /docs/b 2x,/docs/c"/>',
   ],
   ['<img srcset="/wiki/a, /wiki/b (x, y) 2x">', '<img srcset="/docs/a, /docs/b (x, y) 2x">'],
+  ['<img srcset="/wiki/a (x(y),/wiki/b">', '<img srcset="/docs/a (x(y),/docs/b">'],
   ['<link imagesrcset="/wiki/a 100w">', '<link imagesrcset="/docs/a 100w">'],
   [
     '<form action="/wiki/a"><button formaction="/wiki/b">',
