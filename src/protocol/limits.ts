@@ -58,5 +58,8 @@ export const STREAM_WINDOW = 2 * MAX_CREDIT + 512 * 1024;
 /** Largest exchange number; after it the broker retires the lane. */
 export const MAX_EXCHANGE = 0xffff_ffff;
 
-/** How long a side waits for the peer's terminal frame after an abort before it destroys the lane, milliseconds. */
-export const ABORT_ANSWER_MS = 1000;
+/**
+ * How long a side waits for the peer's terminal frame after an abort before it destroys the lane, milliseconds. The frame
+ * may come behind seconds of bulk, or from a host that stood still for as long; a dead tunnel is noticed otherwise.
+ */
+export const ABORT_ANSWER_MS = 10_000;

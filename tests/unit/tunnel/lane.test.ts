@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { ProtocolError } from "../../../src/protocol/errors.ts";
 import { FRAME, frameHeader, type FrameKind } from "../../../src/protocol/frame.ts";
 import {
@@ -24,6 +24,10 @@ import { settle, turn } from "./wire.ts";
 
 const OK = { status: 200, reason: "OK", headers: [], hasBody: true };
 const EMPTY = { ...OK, hasBody: false };
+
+/** No time passes but where a test says so: a machine that stands still makes nothing come too late. */
+const stillness = new FakeTimers();
+after(() => stillness[Symbol.dispose]());
 
 type Pair = ReturnType<typeof lanePair>;
 
@@ -374,6 +378,16 @@ test("lane: no answer to an abort in time destroys the lane; an answer stops the
   await settled(other);
   assert.equal(timers.count, 0);
   assertClean(other, 1);
+});
+
+test("lane: an answer to an abort may come behind seconds of bulk, or from a peer that stood still", async () => {
+  using timers = new FakeTimers();
+  const pair = lanePair();
+  await begin(pair);
+  pair.broker.lane.abort({ code: "cancelled", begun: true });
+  timers.advance(5_000);
+  await settled(pair);
+  assertClean(pair, 1);
 });
 
 test("lane: late credit and abort of the exchange before do not hurt the next", async () => {
