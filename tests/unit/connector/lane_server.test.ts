@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import type { BackendHandler, Backends } from "../../../src/connector/backend/port.ts";
 import type { KnownApps } from "../../../src/connector/known_apps.ts";
 import { LaneServer, type LaneServerTunnel } from "../../../src/connector/lane_server.ts";
@@ -10,8 +10,13 @@ import { CreditBudget } from "../../../src/tunnel/credit_budget.ts";
 import { FlushQueue } from "../../../src/tunnel/flush_queue.ts";
 import { Lane } from "../../../src/tunnel/lane.ts";
 import { Pace } from "../../../src/tunnel/pace.ts";
+import { FakeTimers } from "../tunnel/fake_timers.ts";
 import { Owner, Recorder, request } from "../tunnel/lane_ends.ts";
 import { settle, wire } from "../tunnel/wire.ts";
+
+/** No time passes but where a test says so: a machine that stands still makes nothing come too late. */
+const stillness = new FakeTimers();
+after(() => stillness[Symbol.dispose]());
 
 /** A tunnel whose backend takes no byte of any body; `answers` is what the last request was given to. */
 function stalledTunnel(): LaneServerTunnel & { answers: BackendHandler | null } {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { encodeRequest } from "../../../src/protocol/heads.ts";
 import { INITIAL_CREDIT } from "../../../src/protocol/limits.ts";
 import { Backlog, BULK_PIECE_BYTES } from "../../../src/tunnel/backlog.ts";
+import { FakeTimers } from "./fake_timers.ts";
 import { lanePair, Recorder, request } from "./lane_ends.ts";
 import { settle, turn } from "./wire.ts";
 
@@ -11,6 +12,10 @@ const OK = { status: 200, reason: "OK", headers: [], hasBody: true };
 const PIECE_BYTES = 64 * 1024;
 const PIECE = Buffer.alloc(PIECE_BYTES);
 const SMALL = Buffer.alloc(BULK_PIECE_BYTES - 1);
+
+/** No time passes but where a test says so: a machine that stands still makes nothing come too late. */
+const stillness = new FakeTimers();
+after(() => stillness[Symbol.dispose]());
 
 test("backlog: there is room up to its bound; who waits goes on in order, as far as there is room", async () => {
   const backlog = new Backlog(100);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { ProtocolError } from "../../../src/protocol/errors.ts";
 import { FRAME, frameHeader } from "../../../src/protocol/frame.ts";
 import { MAX_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";
@@ -8,6 +8,10 @@ import { ControlChannel, type ControlHandler, type Fields } from "../../../src/t
 import { ControlError } from "../../../src/tunnel/errors.ts";
 import { FakeTimers } from "./fake_timers.ts";
 import { settle, turn, wire } from "./wire.ts";
+
+/** No time passes but where a test says so: a machine that stands still makes nothing come too late. */
+const stillness = new FakeTimers();
+after(() => stillness[Symbol.dispose]());
 
 class Side implements ControlHandler {
   readonly notices: [string, Fields][] = [];

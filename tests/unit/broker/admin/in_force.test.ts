@@ -25,7 +25,7 @@ test("a change is answered once it is in force, not before", async () => {
   const { app, warnings } = api(() => {
     asked.resolve();
     return promise;
-  });
+  }, 60_000);
   let answered = false;
   const answer = Promise.resolve(app.request("/", { method: "POST" })).finally(() => answered = true);
   await asked.promise;
