@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { addConnector, type BrokerProcess, startBroker } from "../../src/demo/processes.ts";
+import {
+  addConnector,
+  type BrokerProcess,
+  type ConnectorProcess,
+  startBroker,
+  startConnector,
+} from "../../src/demo/processes.ts";
 import { connectProxy, ownCertificate } from "../support/connect_proxy.ts";
 import { connectorCli } from "../support/connector_cli.ts";
 import { needsProgram } from "../support/debian.ts";
@@ -159,38 +166,22 @@ test("doctor: state that others may write in, that is damaged, or that is not th
 });
 
 test("status --watch: goes on from a connector that is not there to one that is, and ends on a signal", async () => {
-  const watch = async (until: (line: Record<string, unknown>) => boolean, then: () => Promise<void>) => {
-    let child: ChildProcess | undefined;
-    let began = false;
-    const outcome = await connectorCli(["status", "--watch", "--state-dir", stateDir, "--json"], {
-      onStart: (started) => {
-        child = started;
-        started.stdout!.on("data", (text: string) => {
-          for (const line of String(text).split("\n").filter((one) => one !== "")) {
-            if (until(JSON.parse(line))) child?.kill("SIGTERM");
-            else if (!began) {
-              began = true;
-              void then();
-            }
-          }
+  // The watcher may see its tunnel before we are told that it is ready.
+  let connector: Promise<ConnectorProcess> | undefined;
+  try {
+    const { stdout } = await connectorCli(["status", "--watch", "--state-dir", stateDir, "--json"], {
+      onStart: (child) => {
+        createInterface({ input: child.stdout! }).on("line", (line) => {
+          const { tunnels } = JSON.parse(line) as { tunnels?: { state: string }[] };
+          if (tunnels?.[0]?.state === "connected") child.kill("SIGTERM");
+          else connector ??= startConnector({ stateDir, runtime: connectorRuntime() });
         });
       },
     });
-    return outcome;
-  };
-  let stop: (() => Promise<void>) | undefined;
-  const { startConnector } = await import("../../src/demo/processes.ts");
-  try {
-    const { stdout } = await watch(
-      (line) => (line.tunnels as { state: string }[] | undefined)?.[0]?.state === "connected",
-      async () => {
-        stop = (await startConnector({ stateDir, runtime: connectorRuntime() })).stop;
-      },
-    );
     const [first] = stdout.split("\n").map((line) => line === "" ? null : JSON.parse(line));
     assert.equal(first.error.code, "connector_not_running");
   } finally {
-    await stop?.();
+    await (await connector)?.stop();
   }
 });
 
@@ -210,7 +201,7 @@ test("status --watch: on a terminal it begins at the top left of an empty screen
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     seen += text;
     // What a terminal sends for Ctrl-C.
-    if (!told && seen.split(REDRAW).length === 3) told = child.stdin.write("\x03");
+    if (!told && seen.split(REDRAW).length >= 3) told = child.stdin.write("\x03");
   });
   const [code] = await once(child, "close");
   assert.equal(code, 0, seen);
