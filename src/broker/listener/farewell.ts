@@ -5,6 +5,8 @@ const QUIET_MS = 500;
 const PATIENT_MS = 2_000;
 const NEXT_STREAM_MS = 4_000;
 const LONGEST_MS = 4_500;
+/** Who has not looked for so long stood still, and has not read yet what came meanwhile. */
+const STOOD_STILL_MS = 250;
 
 /**
  * Chooses when a session of a user is told to go (GOAWAY), so that no request crosses with it: the HTTP/2 library refuses
@@ -24,6 +26,7 @@ export class Farewell {
   readonly #now: () => number;
   readonly #streams = new Set<ServerHttp2Stream>();
   #lastStreamAt: number;
+  #lookedAt: number;
   /** Most requests that were open at a time. */
   #most = 0;
 
@@ -31,7 +34,7 @@ export class Farewell {
   constructor(session: ServerHttp2Session, graceMs: number, now: () => number = () => performance.now()) {
     this.#session = session;
     this.#now = now;
-    this.#begun = this.#lastStreamAt = now();
+    this.#begun = this.#lastStreamAt = this.#lookedAt = now();
     this.#scale = Math.min(1, graceMs / 2 / LONGEST_MS);
     session.on("stream", (stream) => this.#came(stream));
   }
@@ -39,6 +42,8 @@ export class Farewell {
   /** Call a few times in each half second. */
   check(): void {
     const now = this.#now();
+    if (now - this.#lookedAt > STOOD_STILL_MS) this.#lastStreamAt = now;
+    this.#lookedAt = now;
     const isQuiet = now - this.#lastStreamAt >= QUIET_MS * this.#scale;
     if (isQuiet || now - this.#begun >= LONGEST_MS * this.#scale) this.#session.close();
   }

@@ -26,7 +26,16 @@ function begun(graceMs = 30_000) {
   const farewell = new Farewell(session as unknown as ServerHttp2Session, graceMs, () => now);
   return {
     session,
+    /** Whether it is told to go until then, looked at every 50 ms. */
     at(ms: number): boolean {
+      do {
+        now = Math.min(ms, now + 50);
+        farewell.check();
+      } while (now < ms);
+      return session.closed;
+    },
+    /** The same, where the broker stood still until then. */
+    stoodStillUntil(ms: number): boolean {
       now = ms;
       farewell.check();
       return session.closed;
@@ -49,6 +58,17 @@ test("farewell: a session on which nothing new comes is told to go after half a 
   assert.equal(at(998), false);
   assert.equal(at(999), true);
   assert.equal(session.listenerCount("stream"), 1);
+});
+
+test("farewell: time in which the broker itself stood still is nobody's silence", async () => {
+  const { at, come, stoodStillUntil } = begun();
+  await come(100, 6);
+  assert.equal(at(200), false);
+  // What has come meanwhile is not read yet.
+  assert.equal(stoodStillUntil(1_000), false);
+  await come(1_001, 6);
+  assert.equal(at(1_500), false);
+  assert.equal(at(1_501), true);
 });
 
 test("farewell: for two seconds a session that is busy is left alone", async () => {
