@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
+import { BlockList, isIPv4, isIPv6 } from "node:net";
 import { ListenerError } from "./errors.ts";
 
 /** Where a peer is: `address` is empty when it cannot be told any more (the socket is gone). */
@@ -15,21 +15,18 @@ export interface AddressedSocket {
   readonly localPort?: number | undefined;
 }
 
-/** The one way we write an IP address: IPv4-mapped IPv6 as IPv4, no zone (`fe80::1%eth0`), lower case. */
+/** The one way we write an IP address: IPv4-mapped IPv6 as IPv4, no zone (`fe80::1%eth0`), lower case, as short as it gets. */
 export function normalizeAddress(address: string): string {
   if (!address.includes(":")) return address;
   const zone = address.indexOf("%");
-  const bare = (zone === -1 ? address : address.slice(0, zone)).toLowerCase();
-  if (bare.startsWith("::ffff:")) {
-    const mapped = bare.slice(7);
-    if (isIPv4(mapped)) return mapped;
-    // `::ffff:c000:201` is the other way to write `::ffff:192.0.2.1`.
-    const words = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(mapped);
-    if (words !== null) {
-      const high = parseInt(words[1]!, 16);
-      const low = parseInt(words[2]!, 16);
-      return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
-    }
+  const text = zone === -1 ? address : address.slice(0, zone);
+  // The URL parser writes IPv6 in its canonical, compressed form (RFC 5952); a mapped address has two words there.
+  const bare = URL.parse(`http://[${text}]`)?.hostname.slice(1, -1) ?? text.toLowerCase();
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(bare);
+  if (mapped !== null) {
+    const high = parseInt(mapped[1]!, 16);
+    const low = parseInt(mapped[2]!, 16);
+    return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
   }
   return bare;
 }
@@ -60,19 +57,20 @@ export interface CidrList {
  * Throws `ListenerError` `cidr_invalid` for anything else.
  */
 export function parseCidrList(networks: readonly string[]): CidrList {
-  const list = new BlockList();
-  for (const network of networks) addNetwork(list, network.trim());
+  // One each: a list of both takes `::/64` for a network of all IPv4 addresses, which are mapped into it.
+  const lists = { ipv4: new BlockList(), ipv6: new BlockList() };
+  for (const network of networks) addNetwork(lists, network.trim());
   return {
     empty: networks.length === 0,
     contains(address) {
       const normal = normalizeAddress(address);
-      const family = isIP(normal);
-      return family !== 0 && list.check(normal, family === 4 ? "ipv4" : "ipv6");
+      if (isIPv4(normal)) return lists.ipv4.check(normal, "ipv4");
+      return isIPv6(normal) && lists.ipv6.check(normal, "ipv6");
     },
   };
 }
 
-function addNetwork(list: BlockList, network: string): void {
+function addNetwork(lists: Record<"ipv4" | "ipv6", BlockList>, network: string): void {
   const slash = network.indexOf("/");
   const address = slash === -1 ? network : network.slice(0, slash);
   const family = isIPv4(address) ? "ipv4" : isIPv6(address) && !address.includes("%") ? "ipv6" : undefined;
@@ -91,6 +89,6 @@ function addNetwork(list: BlockList, network: string): void {
         details: { network },
       });
     }
-    list.addSubnet(normal, prefix - 96, "ipv4");
-  } else list.addSubnet(address, prefix, family);
+    lists.ipv4.addSubnet(normal, prefix - 96, "ipv4");
+  } else lists[family].addSubnet(address, prefix, family);
 }

@@ -104,6 +104,5 @@ function parseBinary(bytes: Uint8Array): FrontStep<ProxyHeader> {
 function readIPv6(bytes: Uint8Array): string {
   const words: string[] = [];
   for (let i = 0; i < 16; i += 2) words.push((bytes[i]! * 256 + bytes[i + 1]!).toString(16));
-  // The URL parser writes IPv6 in its canonical, compressed form (RFC 5952).
-  return normalizeAddress(new URL(`http://[${words.join(":")}]`).hostname.slice(1, -1));
+  return normalizeAddress(words.join(":"));
 }

@@ -9,6 +9,11 @@ test("normalizeAddress writes an address in one way", () => {
     "::FFFF:C000:0201": "192.0.2.1",
     "FE80::1%eth0": "fe80::1",
     "2001:DB8::1": "2001:db8::1",
+    "2001:0db8:0:0:0:0:0:1": "2001:db8::1",
+    "0:0:0:0:0:ffff:192.0.2.1": "192.0.2.1",
+    "0000::ffff:c000:201": "192.0.2.1",
+    "::ffff:0:192.0.2.1": "::ffff:0:c000:201",
+    "not:an:address": "not:an:address",
     "": "",
   };
   for (const [address, normal] of Object.entries(cases)) assert.equal(normalizeAddress(address), normal);
@@ -34,6 +39,15 @@ test("a CidrList contains what lies in its networks, IPv4-mapped addresses inclu
   }
   assert.equal(parseCidrList([]).empty, true);
   assert.equal(parseCidrList([]).contains("127.0.0.1"), false);
+});
+
+test("a network of IPv6 contains no IPv4 address, though all are mapped into ::/64", () => {
+  for (const network of ["::1/64", "::/0"]) {
+    const list = parseCidrList([network]);
+    assert.equal(list.contains("::5"), true, network);
+    assert.equal(list.contains("10.0.0.1"), false, network);
+    assert.equal(list.contains("::ffff:10.0.0.1"), false, network);
+  }
 });
 
 test("parseCidrList refuses what is not a network", () => {
