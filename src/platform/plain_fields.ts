@@ -17,9 +17,10 @@ const MASKED_KEYS = new Set([
 const TOKEN = /\bsp[a-z]\d?_[\w-]{8,}/g;
 /** What looks like a secret inside of any text. */
 const MASKED_TEXT = [
+  // First, and to the end of a text that was cut short: what masks others must not take its beginning away.
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
   /Bearer\s+[\w.~+/=-]+/gi,
   TOKEN,
-  /-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/g,
 ];
 const MASK = "***";
 const MAX_DEPTH = 6;

@@ -142,6 +142,8 @@ for (const format of ["json", "pretty"] as const) {
       given: "register spt1_hunter2hunter2 failed, and spa_hunter2hunter2",
       error: new Error(`cannot read ${pem}`),
       pem,
+      both: `Bearer ${pem}`,
+      cut: `cannot read ${pem.slice(0, -30)}`,
     });
     log.warn("Bearer hunter2");
     const text = (await lines()).join("\n");
