@@ -9,7 +9,8 @@ import { TunnelStage } from "../support/tunnel_stage.ts";
 import { until } from "../support/until.ts";
 import { Wire } from "../support/wire.ts";
 
-const DELAY_MS = 1_500;
+/** From the signal until the listeners close. */
+const DELAY_MS = 300;
 
 /** True while something listens there. */
 async function listens(port: number): Promise<boolean> {
@@ -26,14 +27,14 @@ async function listens(port: number): Promise<boolean> {
 
 test("a broker that stops says so on /readyz first, and serves new connections on until its delay is over", async () => {
   await using stage = await TunnelStage.start({
-    prepare: () => Promise.resolve(["--drain-delay-ms", String(DELAY_MS), "--drain-ms", "20000"]),
+    prepare: () => Promise.resolve(["--drain-delay-ms", "600000", "--drain-ms", "20000"]),
   });
   const { origin } = await stage.backend((_req, res) => void res.end("ok"));
   await stage.publish("/", origin);
-  const { plain, admin } = stage.broker.listeners;
+  const { plain } = stage.broker.listeners;
   const ready = () => fetch(new URL("/readyz", stage.broker.adminUrl));
   assert.equal((await ready()).status, 200);
-  const stopped = stage.broker.stop();
+  stage.broker.child.signal("SIGTERM");
   const answer = await until("it is not ready", async () => {
     const answer = await ready();
     return answer.status !== 200 && answer;
@@ -48,8 +49,16 @@ test("a broker that stops says so on /readyz first, and serves new connections o
     assert.equal(status, 200);
     assert.equal(headers.includes("close"), false, "nobody is sent away yet");
   }
-  await until("it listens no more", async () => !await listens(plain.port));
   wire.close();
+});
+
+test("a broker whose delay is over listens no more, and ends", async () => {
+  await using stage = await TunnelStage.start({
+    prepare: () => Promise.resolve(["--drain-delay-ms", String(DELAY_MS), "--drain-ms", "20000"]),
+  });
+  const { plain, admin } = stage.broker.listeners;
+  const stopped = stage.broker.stop();
+  await until("it listens no more", async () => !await listens(plain.port));
   await stopped;
   assert.deepEqual(await stage.broker.child.exited, { code: 0, signal: null });
   assert.equal(await listens(admin.port), false);
