@@ -4,9 +4,13 @@ import { type ClientHttp2Session, connect } from "node:http2";
 import { test } from "node:test";
 import { FaultStage } from "../faults/fault_stage.ts";
 import type { Http2Target } from "../faults/http2_shots.ts";
+import { until } from "../support/until.ts";
 
 const USERS = 3;
 const WORKERS = 6;
+/** Who asks nothing for so long is told to go, though a request may be on its way; in milliseconds, with some reserve. */
+const SILENCE_MS = 400;
+const TRIES = 3;
 
 /** Asks again as soon as it is answered, several times at once, in one session until told to go; counts. */
 class SteadyUser implements Disposable {
@@ -16,6 +20,9 @@ class SteadyUser implements Disposable {
   #stopped = false;
   readonly failures: string[] = [];
   answers = 0;
+  /** Longest time without a new request, milliseconds. */
+  silenceMs = 0;
+  #askedAt = performance.now();
   /** Resolves when the session of now was told to go. */
   told: Promise<void> = Promise.resolve();
 
@@ -43,6 +50,9 @@ class SteadyUser implements Disposable {
 
   async #once(): Promise<void> {
     let status = 0;
+    const now = performance.now();
+    this.silenceMs = Math.max(this.silenceMs, now - this.#askedAt);
+    this.#askedAt = now;
     const stream = this.#session().request({ ":path": "/", ":authority": this.#target.host });
     stream.on("response", (headers) => status = Number(headers[":status"]));
     stream.on("error", (error) => this.failures.push(error.message));
@@ -75,8 +85,8 @@ class SteadyUser implements Disposable {
   }
 }
 
-test("a broker that is restarted on inherited sockets loses no request of HTTP/2 users who never retry", async () => {
-  await using stage = await FaultStage.start({ connectors: 1, ownSockets: true });
+/** Restarts the broker twice under users; what has failed, and the longest silence of one of them in milliseconds. */
+async function restarted(stage: FaultStage): Promise<{ failures: string[]; silenceMs: number }> {
   using disposables = new DisposableStack();
   const users = Array.from({ length: USERS }, () => disposables.use(new SteadyUser(stage.http2)));
   const runs = users.map((user) => user.run());
@@ -86,13 +96,23 @@ test("a broker that is restarted on inherited sockets loses no request of HTTP/2
     await Promise.all(told);
   }
   const answered = users.map(({ answers }) => answers);
-  const { promise: goneOn, resolve } = Promise.withResolvers<void>();
-  const watch = setInterval(() => users.every((user, i) => user.answers > answered[i]!) && resolve(), 10);
-  await goneOn;
-  clearInterval(watch);
+  await until("all go on", () => users.every((user, i) => user.answers > answered[i]!));
   for (const user of users) user.stop();
   await Promise.all(runs);
-  assert.deepEqual(users.flatMap(({ failures }) => failures), []);
+  return {
+    failures: users.flatMap(({ failures }) => failures),
+    silenceMs: Math.max(...users.map(({ silenceMs }) => silenceMs)),
+  };
+}
+
+test("a broker that is restarted on inherited sockets loses no request of HTTP/2 users who never retry", async () => {
+  await using stage = await FaultStage.start({ connectors: 1, ownSockets: true });
+  for (let tries = 1;; tries++) {
+    const { failures, silenceMs } = await restarted(stage);
+    // Users who stood still with their machine were no steady users.
+    if (failures.length > 0 && silenceMs > SILENCE_MS && tries < TRIES) continue;
+    return assert.deepEqual(failures, []);
+  }
 });
 
 test("while no broker runs, connections wait in the sockets that the next one inherits: none is refused", async () => {
