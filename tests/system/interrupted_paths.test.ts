@@ -19,7 +19,7 @@ async function start(t: TestContext) {
   t.after(() => stage[Symbol.asyncDispose]());
   const { origin } = await stage.backend((_req, res) => void res.end("ok"));
   await stage.publish("/", origin);
-  const [tunnel] = (await stage.facts()).tunnels;
+  const { tunnels: [tunnel] } = await stage.until("it has a tunnel", ({ tunnels }) => tunnels.length === 1);
   return { stage, ended, tunnel: tunnel! };
 }
 
@@ -55,9 +55,10 @@ test("a network that changes: what was open is dead and nothing can be dialled f
 test("a connector that was suspended for longer than the broker has patience is back by itself", async (t) => {
   const { stage, ended, tunnel } = await start(t);
   const { child } = stage.connector;
+  const before = ended.count;
   child.signal("SIGSTOP");
   try {
-    await ended.reached(1);
+    await ended.reached(before + 1);
     assert.equal((await stage.facts()).connected, false);
     // It wakes up some time after the broker has given it up.
     await delay(1_000);
@@ -71,9 +72,10 @@ test("a connector that was suspended for longer than the broker has patience is 
 test("a broker that was suspended for longer than its connector has patience is found again", async (t) => {
   const { stage, tunnel } = await start(t);
   const { child } = stage.broker;
+  const from = stage.connectorLog.length;
   child.signal("SIGSTOP");
   try {
-    await stage.logged("tunnel lost");
+    await stage.logged("tunnel lost", from);
   } finally {
     child.signal("SIGCONT");
   }

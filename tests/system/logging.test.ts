@@ -36,9 +36,10 @@ function start(t: TestContext, errorTo: "pipe" | number) {
     },
     /** Ends the program and gives its exit code. */
     async end(): Promise<number | null> {
-      const exit = once(child, "exit");
+      // Not `exit`: what it wrote last is read after that.
+      const closed = once(child, "close");
       child.stdin.end();
-      const [code] = await exit;
+      const [code] = await closed;
       return code as number | null;
     },
   };

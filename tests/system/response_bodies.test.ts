@@ -258,9 +258,11 @@ test("events are compressed one by one", async () => {
   const response = await ask("/small/events", { "accept-encoding": "gzip" });
   assert.equal(response.headers["content-encoding"], "gzip");
   let seen = "";
+  let count = 0;
   for await (const bytes of response.pipe(zlib.createGunzip()) as AsyncIterable<Buffer>) {
     seen += bytes.toString();
-    send(seen.split("\n\n").length - 1);
+    // One may come in pieces.
+    if (seen.split("\n\n").length - 1 > count) send(++count);
   }
   assert.equal(seen.split("\n\n").length, 21);
 });
