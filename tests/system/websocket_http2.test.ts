@@ -26,7 +26,7 @@ const HOST = "ws2.example.test";
 const QUIET = "quiet2.example.test";
 const RAW = "raw2.example.test";
 const MEBIBYTE = 1024 * 1024;
-const IDLE_MS = 1_000;
+const IDLE_MS = 2_000;
 
 let stage: IngressStage;
 let backend: WebsocketBackend;

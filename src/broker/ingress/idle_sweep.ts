@@ -33,6 +33,11 @@ class Watched implements IdleWatch {
   stop(): void {
     this.#all.delete(this);
   }
+
+  /** So many milliseconds do not count. */
+  putOff(ms: number, now: number): void {
+    this.quietSince = Math.min(now, this.quietSince + ms);
+  }
 }
 
 /** A connection is ended at most about two of these parts of its time late. */
@@ -87,6 +92,14 @@ export class IdleSweep implements Disposable {
   #start(everyMs: number): void {
     this[Symbol.dispose]();
     this.#everyMs = everyMs;
-    this.#timer = setInterval(() => this.sweep(), everyMs);
+    let dueAt = this.#now() + everyMs;
+    this.#timer = setInterval(() => {
+      const now = this.#now();
+      const lateMs = now - dueAt;
+      dueAt = now + everyMs;
+      // Who stood still has not listened: what came meanwhile is read only after this.
+      if (lateMs > everyMs) { for (const one of this.#watched) one.putOff(lateMs, now); }
+      this.sweep();
+    }, everyMs);
   }
 }

@@ -54,3 +54,15 @@ test("IdleSweep: its timer runs by itself, and only while there is something to 
   await new Promise<void>((resolve) => void sweep.watch(20, resolve));
   // What is left of it would keep this process from ending.
 });
+
+test("IdleSweep: time in which the process itself stood still counts for no connection", async () => {
+  using sweep = new IdleSweep();
+  let isOver = false;
+  const over = new Promise<void>((resolve) => void sweep.watch(200, resolve)).then(() => isOver = true);
+  const until = performance.now() + 400;
+  while (performance.now() < until);
+  // The timer, late by now, comes before this one.
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(isOver, false, "what came meanwhile is not read yet");
+  await over;
+});
