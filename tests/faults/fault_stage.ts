@@ -14,6 +14,7 @@ import {
 } from "../../src/demo/processes.ts";
 import { BoundSocket } from "./bound_socket.ts";
 import { waitForExchange } from "../../src/demo/wait_for_exchange.ts";
+import { ownPort } from "../support/own_port.ts";
 import { publicCertificate } from "../support/public_certificate.ts";
 import { FaultyRelay } from "./faulty_relay.ts";
 import type { Http2Target } from "./http2_shots.ts";
@@ -238,8 +239,12 @@ export class FaultStage implements AsyncDisposable {
       this.#stack.use(plain);
       this.#sockets = new Map([["public", front.descriptor], ["plain", plain.descriptor]]);
     }
+    const ports: string[] = [];
+    for (let i = 0; i < 3; i++) ports.push(`127.0.0.1:${this.#stack.use(await ownPort()).port}`);
+    const [publicListen, plainListen, adminListen] = ports;
     this.broker = await startBroker({
       dataDir: this.dataDir,
+      ...(this.#sockets === undefined ? { publicListen, plainListen, adminListen } : {}),
       publicAddress: relays[0]!.address,
       args: this.#brokerArgs,
       onLog: this.sightings.see,

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ownPort } from "./own_port.ts";
 
 /** nginx on this machine; undefined where there is none. */
 export const NGINX: string | undefined = ["/usr/sbin/nginx", "nginx"].find((path) =>
@@ -18,10 +18,8 @@ export const FILE: Buffer = Buffer.alloc(FILE_BYTES, "abc");
 /** An nginx of our own in a temporary folder, stopped at the end of the test; its port. */
 export async function startNginx(t: { after(fn: () => Promise<void>): void }): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "sallyport-nginx-"));
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
+  const own = await ownPort();
+  const { port } = own;
   await writeFile(join(folder, "file"), FILE);
   await writeFile(join(folder, "nginx.conf"), configuration(folder, port));
   const child = spawn(NGINX!, ["-p", folder, "-e", "stderr", "-c", join(folder, "nginx.conf")], {
@@ -31,6 +29,7 @@ export async function startNginx(t: { after(fn: () => Promise<void>): void }): P
   t.after(async () => {
     child.kill("SIGTERM");
     await exited;
+    own[Symbol.dispose]();
     await rm(folder, { recursive: true, force: true });
   });
   // At this level nginx says so once it listens and its workers run.

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { ownPort } from "./own_port.ts";
 
 /** A proxy that runs for a test. */
 export interface Squid extends AsyncDisposable {
@@ -31,7 +32,8 @@ export async function startSquid(
 ): Promise<Squid> {
   const folder = await mkdtemp(join(tmpdir(), "sallyport-squid-"));
   await chmod(folder, 0o777); // As root it becomes "proxy".
-  const port = await freePort();
+  const own = await ownPort();
+  const { port } = own;
   const access = join(folder, "access.log");
   const helper = join(folder, "helper.sh");
   // Squid's protocol of helpers: a line "user password" with percent-encoding is answered with OK or ERR.
@@ -76,6 +78,7 @@ export async function startSquid(
   const stop = async () => {
     child.kill("SIGKILL");
     await exited;
+    own[Symbol.dispose]();
     await rm(folder, { recursive: true, force: true });
   };
   try {
@@ -105,14 +108,4 @@ async function answers(port: number, child: ChildProcess): Promise<void> {
     await delay(50);
   }
   throw new Error("no answer within 30 s");
-}
-
-/** A port that was free a moment ago: squid cannot say which one it was given. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -13,6 +13,7 @@ import {
 } from "../../src/demo/processes.ts";
 import { connectorRuntime } from "./connector_runtime.ts";
 import { LogLines } from "./log_lines.ts";
+import { ownPort } from "./own_port.ts";
 import { type TcpRelay, tcpRelay } from "./tcp_relay.ts";
 import { until } from "./until.ts";
 
@@ -60,6 +61,8 @@ export class TunnelStage implements AsyncDisposable {
   connector!: ConnectorProcess;
   connectorId = "";
   #brokerArgs: readonly string[] = [];
+  /** Of the broker, for users with and without TLS and for the admin API. */
+  readonly #ports: number[] = [];
   readonly #brokerLines = new LogLines();
   readonly #connectorLines = new LogLines();
   /** What broker and connector have logged, a line each. */
@@ -79,6 +82,7 @@ export class TunnelStage implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), "sallyport-stage-"));
     const stage = new TunnelStage(folder, await tcpRelay(), options);
     try {
+      for (let i = 0; i < 3; i++) stage.#ports.push(stage.#stack.use(await ownPort()).port);
       stage.#brokerArgs = await options.prepare?.(stage) ?? [];
       await stage.startBroker();
       await stage.register();
@@ -100,15 +104,13 @@ export class TunnelStage implements AsyncDisposable {
 
   /** Starts the broker; the same ports again when it ran before. */
   async startBroker(): Promise<void> {
-    const before = this.broker as BrokerProcess | undefined;
+    const [publicPort, plainPort, adminPort] = this.#ports;
     const broker = await startBroker({
       dataDir: this.dataDir,
       publicAddress: this.relay.address,
-      ...(before === undefined ? {} : {
-        publicListen: `127.0.0.1:${before.listeners.public.port}`,
-        plainListen: `127.0.0.1:${before.listeners.plain.port}`,
-        adminListen: `127.0.0.1:${before.listeners.admin.port}`,
-      }),
+      publicListen: `127.0.0.1:${publicPort}`,
+      plainListen: `127.0.0.1:${plainPort}`,
+      adminListen: `127.0.0.1:${adminPort}`,
       args: ["--drain-ms", "0", "--log-format", "json", ...this.#brokerArgs],
       env: this.#options.brokerEnv,
       onLog: (line) => {
@@ -187,12 +189,7 @@ export class TunnelStage implements AsyncDisposable {
 
   /** The connector as the API shows it now. */
   async facts(): Promise<ConnectorFacts> {
-    const ask = () => this.broker.admin.request("GET", `connectors/${this.connectorId}`);
-    // A broker that stood still closes the test's idle connection as it goes on, perhaps while this is on its way.
-    return await ask().catch((error) => {
-      if (!(error instanceof TypeError)) throw error;
-      return ask();
-    }) as ConnectorFacts;
+    return await this.broker.admin.request("GET", `connectors/${this.connectorId}`) as ConnectorFacts;
   }
 
   /** Asks the API until the connector is as `holds` wants it. */

@@ -2,15 +2,18 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { Socket } from "node:net";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { Worker } from "node:worker_threads";
 import { AllowList } from "../../src/connector/backend/allow_list.ts";
 import type { Lookup } from "../../src/connector/backend/dial.ts";
 import { backendApp, completed, exchange, failure, testBackends } from "../support/backend_exchange.ts";
+import { ownPort } from "../support/own_port.ts";
 import { answerOk, rawBackend } from "../support/raw_backend.ts";
 
 const ADAPTERS: [string, string[]][] = [["undici", []], ["node:http", ["Keep-Alive", "x"]]];
-const SHORT = { connectMs: 300, responseHeadMs: 5_000, idleMs: 5_000 };
+const SHORT = { connectMs: 300 };
+/** More than a resolver takes to give a name up that no server of names answers for. */
+const PATIENT = { connectMs: 100_000 };
 
 /** A resolver that answers each question with the next of `answers`, then with the last again. */
 function resolver(...answers: string[][]): { lookup: Lookup; asked: string[] } {
@@ -26,25 +29,23 @@ function resolver(...answers: string[][]): { lookup: Lookup; asked: string[] } {
 }
 
 /** A port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+async function closedPort(t: TestContext): Promise<number> {
+  const own = await ownPort();
+  t.after(() => own[Symbol.dispose]());
+  return own.port;
 }
 
 for (const [name, extra] of ADAPTERS) {
   const request = { headers: ["Host", "a", ...extra] };
 
   test(`${name}: a port that nobody listens on is refused`, async (t) => {
-    const app = backendApp(`http://127.0.0.1:${await freePort()}`);
+    const app = backendApp(`http://127.0.0.1:${await closedPort(t)}`);
     const { code, begun } = await failure(exchange(testBackends(t), app, request));
     assert.deepEqual([code, begun], ["backend_refused", false]);
   });
 
   test(`${name}: a body is not taken for begun when the connection is refused`, async (t) => {
-    const app = backendApp(`http://127.0.0.1:${await freePort()}`);
+    const app = backendApp(`http://127.0.0.1:${await closedPort(t)}`);
     const headers = ["Host", "a", "Content-Length", "3", ...extra];
     const got = exchange(testBackends(t), app, { method: "POST", headers }, "abc");
     const { code, begun } = await failure(got);
@@ -52,9 +53,8 @@ for (const [name, extra] of ADAPTERS) {
   });
 
   test(`${name}: a name that does not exist`, async (t) => {
-    const { code, begun } = await failure(
-      exchange(testBackends(t), backendApp("http://no.invalid"), request),
-    );
+    const app = backendApp("http://no.invalid", { timeouts: PATIENT });
+    const { code, begun } = await failure(exchange(testBackends(t), app, request));
     assert.deepEqual([code, begun], ["backend_dns_failed", false]);
   });
 
@@ -133,10 +133,7 @@ for (const [name, extra] of ADAPTERS) {
       socket.on("data", () => socket.write(answerOk()));
     });
     server.listen(0, "::1");
-    const listening = await Promise.race([
-      once(server, "listening").then(() => true),
-      once(server, "error").then(() => false),
-    ]);
+    const listening = await once(server, "listening").then(() => true, () => false);
     if (!listening) return t.skip("this machine has no IPv6 loopback");
     t.after(() => {
       sockets.forEach((socket) => socket.destroy());
@@ -185,7 +182,8 @@ async function fullListener(t: { after(fn: () => Promise<void>): void }): Promis
      const server = require("node:net").createServer();
      server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
        parentPort.postMessage(server.address().port);
-       setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+       // At once: not a single connection may be accepted.
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
      });`,
     { eval: true },
   );
