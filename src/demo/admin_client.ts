@@ -22,7 +22,7 @@ export interface AdminClient {
 }
 
 /** How long one call may take, in milliseconds. */
-const CALL_MS = 15_000;
+const CALL_MS = 30_000;
 
 /** A client of the admin API at `url` with a bearer token. */
 export function adminClient(url: string, token: string): AdminClient {
@@ -30,6 +30,8 @@ export function adminClient(url: string, token: string): AdminClient {
     const response = await fetch(new URL(`/api/v1/${path}`, url), {
       method,
       headers: {
+        // A broker that stood still, or was started anew, may just be closing a connection that was kept.
+        connection: "close",
         authorization: `Bearer ${token}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
