@@ -58,8 +58,9 @@ function run({ command, args, env }: Plan): Promise<{ code: number; output: stri
       detached: true,
     });
     const endGroup = () => {
+      if (child.pid === undefined) return;
       try {
-        process.kill(-(child.pid ?? 0), "SIGKILL");
+        process.kill(-child.pid, "SIGKILL");
       } catch {
         // Nothing of it is left.
       }
@@ -81,10 +82,11 @@ function run({ command, args, env }: Plan): Promise<{ code: number; output: stri
       endGroup();
     });
     child.on("error", (error) => console.error(`Cannot start "${command}": ${error.message}`));
+    // What it left running may hold its output open: that ends first.
+    child.on("exit", endGroup);
     child.on("close", (code) => {
       clearTimeout(timer);
       process.off("SIGINT", stop).off("SIGTERM", stop);
-      if (child.pid !== undefined) endGroup();
       resolve({ code: code ?? 1, output: output.replace(ESCAPES, "") });
     });
   });
