@@ -53,7 +53,8 @@ test(
     const mode = (name: string) => statSync(join(root, name)).mode & 0o777;
     using _folder = await lockDataFolder(root, false);
     assert.equal(mode("broker.lock"), 0o600);
-    writeFileSync(join(root, "store.lock"), "", { mode: 0o644 });
+    writeFileSync(join(root, "store.lock"), "");
+    chmodSync(join(root, "store.lock"), 0o644);
     using _store = lockStore(join(root, "store"), "shared");
     assert.equal(mode("store.lock"), 0o600);
     assert.throws(() => lockStore(join(root, "store"), "exclusive"), { code: "store_in_use" });
@@ -64,7 +65,8 @@ test(
 
 test("locks: a name that leads elsewhere changes nothing of what is there", POSIX, (t) => {
   const [root, elsewhere] = [temporaryFolder(t), join(temporaryFolder(t), "file")];
-  writeFileSync(elsewhere, "", { mode: 0o644 });
+  writeFileSync(elsewhere, "");
+  chmodSync(elsewhere, 0o644);
   symlinkSync(elsewhere, join(root, "store.lock"));
   using _lock = lockStore(join(root, "store"), "shared");
   assert.equal(statSync(elsewhere).mode & 0o777, 0o644);

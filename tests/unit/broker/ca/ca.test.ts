@@ -72,7 +72,11 @@ test("certificate authority: a data folder that cannot be written is an error", 
   await assert.rejects(open(join(path, "file")), { code: /^ca_un(readable|writable)$/ });
   if (process.getuid?.() === 0) return;
   await chmod(path, 0o500);
-  await assert.rejects(open(path), { code: "ca_unwritable" });
+  try {
+    await assert.rejects(open(path), { code: "ca_unwritable" });
+  } finally {
+    await chmod(path, 0o700); // It is to be removed.
+  }
 });
 
 test("certificate authority: its server certificates name the broker and end in its root", async (t) => {

@@ -10,8 +10,10 @@ import { readStatus } from "../../../../src/connector/status/client.ts";
 import { serveStatus } from "../../../../src/connector/status/server.ts";
 import { statusSocketPath } from "../../../../src/connector/status/socket_path.ts";
 
+/** With room for a socket's name, which may have some hundred bytes with its path. */
 async function folder(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), "sallyport-status-"));
+  const parent = tmpdir().length < 60 ? tmpdir() : "/tmp";
+  const path = await mkdtemp(join(parent, "sallyport-status-"));
   t.after(() => rm(path, { recursive: true, force: true }));
   return path;
 }
