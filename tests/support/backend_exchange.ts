@@ -23,13 +23,13 @@ export interface AppChanges extends Partial<Omit<ConnectorApp, "timeouts" | "tls
   tls?: Partial<AppBackendTls>;
 }
 
-/** An app whose backend is at `origin`, with short limits; `changes` override. */
+/** An app whose backend is at `origin`, with limits that no machine meets that stands still for a while; `changes` override. */
 export function backendApp(origin: string, { timeouts, tls, ...changes }: AppChanges = {}): ConnectorApp {
   return {
     id: "app",
     revision: 1,
     origin,
-    timeouts: { ...DEFAULT_TIMEOUTS, connectMs: 5_000, responseHeadMs: 5_000, idleMs: 5_000, ...timeouts },
+    timeouts: { ...DEFAULT_TIMEOUTS, connectMs: 30_000, responseHeadMs: 30_000, idleMs: 30_000, ...timeouts },
     tls: { ...DEFAULT_BACKEND_TLS, ...tls },
     backendProtocol: "auto",
     healthCheck: null,

@@ -12,17 +12,16 @@ test("names that nobody answers cost their own apps a time-out, and the others n
     if (name === "good.test") setImmediate(told, null, [{ address: "127.0.0.1", family: 4 }]);
   }, { most: 2, mostUnproven: 1 });
   const backends = testBackends(t, { lookup: resolver.lookup });
-  const at = (name: string) => {
-    const origin = `http://${name}:${backend.port}`;
-    return backendApp(origin, { id: name, timeouts: { connectMs: 100 } });
-  };
-  await completed(exchange(backends, at("good.test")));
+  const at = (name: string, connectMs: number) =>
+    backendApp(`http://${name}:${backend.port}`, { id: name, timeouts: { connectMs } });
+  const good = at("good.test", 30_000);
+  await completed(exchange(backends, good));
   const dead = ["one", "two", "three"].flatMap((name) =>
-    Array.from({ length: 20 }, () => exchange(backends, at(`${name}.gone.test`)))
+    Array.from({ length: 20 }, () => exchange(backends, at(`${name}.gone.test`, 100)))
   );
   await new Promise((resolve) => setImmediate(resolve));
   // Another revision has connections of its own.
-  await completed(exchange(backends, { ...at("good.test"), revision: 2 }));
+  await completed(exchange(backends, { ...good, revision: 2 }));
   for (const one of dead) {
     const { code, begun } = await failure(one);
     assert.deepEqual([code, begun], ["backend_connect_timeout", false]);
