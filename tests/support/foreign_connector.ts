@@ -28,7 +28,7 @@ export async function foreignConnector(
   const identity = await loadIdentity(stateDir);
   const dialled = await dialTunnel(
     { ...identity, key: identity.key.reveal() },
-    10_000,
+    30_000,
     new AbortController().signal,
   );
   const { session } = dialled;
@@ -50,7 +50,7 @@ export async function foreignConnector(
     machineName: "foreign",
     os: "none",
     instanceId: "foreign",
-  }, 10_000).catch((error) => {
+  }, 30_000).catch((error) => {
     session.destroy();
     throw error;
   });

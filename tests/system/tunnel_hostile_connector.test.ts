@@ -81,13 +81,18 @@ async function factsOf(id: string): Promise<ConnectorFacts & { appsOutOfReach: s
 /** A verified connection of a connector, with nothing on it. */
 async function connection(t: TestContext, stateDir: string): Promise<ClientHttp2Session> {
   const { key, ...identity } = await loadIdentity(stateDir);
-  const socket = await dialSocket({ ...identity, key: key.reveal() }, 10_000, t.signal);
+  const socket = await dialSocket({ ...identity, key: key.reveal() }, 30_000, t.signal);
   socket.on("error", () => {});
   const session = connectHttp2(`https://${identity.tunnelName}`, { createConnection: () => socket });
   session.on("error", () => {});
   t.after(() => session.destroy());
   await once(session, "remoteSettings");
   return session;
+}
+
+/** Resolves when the session has ended: a reset of the connection, which may come first, is no less an end. */
+function endOf(session: ClientHttp2Session): Promise<void> {
+  return new Promise((resolve) => session.once("close", resolve));
 }
 
 /** Status of a stream, or "closed". */
@@ -111,13 +116,13 @@ test("the first refusal ends a connector's connection, however many streams it h
   await stage.broker.admin.request("PATCH", `connectors/${id}`, { enabled: false });
   const before = await refusals("connector_disabled");
   const polite = await connection(t, stateDir);
-  const ended = once(polite, "close");
+  const ended = endOf(polite);
   assert.equal(await statusOf(polite, CONTROL), 403);
   await ended;
   assert.equal(await refusals("connector_disabled"), before + 1);
 
   const session = await connection(t, stateDir);
-  const closed = once(session, "close");
+  const closed = endOf(session);
   for (let i = 0; i < 500; i++) void statusOf(session, i % 2 === 0 ? CONTROL : LANE);
   await closed;
   // Of the polite one, of the first stream of this one, and of the one that came beside that.
@@ -131,7 +136,7 @@ test("a connector that is refused again and again does not fill the log", async 
   const withheld = await metric("sallyport_log_lines_withheld_total");
   for (let i = 0; i < 45; i++) {
     const session = await connection(t, stateDir);
-    const closed = once(session, "close");
+    const closed = endOf(session);
     assert.equal(await statusOf(session, CONTROL), 403);
     await closed;
   }
@@ -144,7 +149,7 @@ test("before hello a connection has one stream, and nothing is answered on it", 
   const { id, stateDir } = await newcomer();
   for (const second of [CONTROL, LANE, { ":method": "GET", ":path": "/elsewhere" }]) {
     const session = await connection(t, stateDir);
-    const closed = once(session, "close");
+    const closed = endOf(session);
     const control = session.request(CONTROL, { endStream: false });
     control.on("error", () => {});
     await once(control, "response");
@@ -154,7 +159,7 @@ test("before hello a connection has one stream, and nothing is answered on it", 
   await logged((line) => line.connector === id && line.code === "tunnel_unknown");
   for (const first of [LANE, { ":method": "GET", ":path": "/elsewhere" }]) {
     const session = await connection(t, stateDir);
-    const closed = once(session, "close");
+    const closed = endOf(session);
     assert.equal(await statusOf(session, first), first === LANE ? 409 : 404);
     await closed;
   }
@@ -174,10 +179,10 @@ test("hello is said once: another one ends the tunnel", async () => {
 test("a connector's word counts for backends of its group, and of no app that it makes up", async () => {
   const { id, stateDir } = await newcomer();
   using foreign = await foreignConnector(stateDir);
-  await foreign.control.request("config.pull", { groupId: "", since: 0 }, 10_000);
+  await foreign.control.request("config.pull", { groupId: "", since: 0 }, 30_000);
   flood(foreign, 10_000, (i) => ({ type: "backend.health", appId: `made up ${i}`, up: false }));
   foreign.control.notice("backend.health", { appId, up: false });
-  await foreign.control.request("version.poll", {}, 10_000);
+  await foreign.control.request("version.poll", {}, 30_000);
   assert.deepEqual((await factsOf(id)).appsOutOfReach, [appId]);
   assert.equal((await linesAbout(id, "backend is out of reach")).length, 1);
 });
@@ -185,9 +190,9 @@ test("a connector's word counts for backends of its group, and of no app that it
 test("a connector that says again and again that a backend comes and goes writes few log lines", async () => {
   const { id, stateDir } = await newcomer();
   using foreign = await foreignConnector(stateDir);
-  await foreign.control.request("config.pull", { groupId: "", since: 0 }, 10_000);
+  await foreign.control.request("config.pull", { groupId: "", since: 0 }, 30_000);
   flood(foreign, 10_001, (i) => ({ type: "backend.health", appId, up: i % 2 === 1 }));
-  await foreign.control.request("version.poll", {}, 10_000);
+  await foreign.control.request("version.poll", {}, 30_000);
   assert.deepEqual((await factsOf(id)).appsOutOfReach, [appId]);
   const down = (await linesAbout(id, "backend is out of reach")).length;
   assert.ok(down >= 30 && down < 40, String(down));

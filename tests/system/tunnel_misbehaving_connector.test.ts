@@ -33,7 +33,7 @@ test("5,000 lanes that a connector resets at once leave its tunnel up, and other
     await stage.until("no lane is left", ({ tunnels }) => tunnels[1]?.lanesIdle === 0);
   }
   // The tunnel still answers.
-  const poll = await foreign.control.request("version.poll", {}, 10_000);
+  const poll = await foreign.control.request("version.poll", {}, 30_000);
   assert.equal(typeof poll.latest, "string");
   // Requests find the lanes of the tunnel that has some.
   const { status, body } = await users.get(stage.url());
@@ -54,7 +54,7 @@ test("a connector that opens more lanes than it may is refused those, and keeps 
     statuses.set(status, (statuses.get(status) ?? 0) + 1);
   }));
   assert.deepEqual(Object.fromEntries(statuses), { 200: 6_000, 429: 10 });
-  const poll = await foreign.control.request("version.poll", {}, 10_000);
+  const poll = await foreign.control.request("version.poll", {}, 30_000);
   assert.equal(typeof poll.latest, "string");
 });
 
@@ -68,7 +68,7 @@ test("a second control stream on a tunnel is refused", async () => {
     stream.once("response", (headers) => resolve(headers[":status"]))
   );
   assert.equal(status, 409);
-  await foreign.control.request("version.poll", {}, 10_000);
+  await foreign.control.request("version.poll", {}, 30_000);
 });
 
 test("a lane that sends what is not a frame is destroyed, the tunnel stays", async () => {
@@ -77,7 +77,7 @@ test("a lane that sends what is not a frame is destroyed, the tunnel stays", asy
   const closed = new Promise((resolve) => lane.once("close", resolve));
   lane.write(Buffer.alloc(64, 0xff));
   await closed;
-  await foreign.control.request("version.poll", {}, 10_000);
+  await foreign.control.request("version.poll", {}, 30_000);
 });
 
 test("a control stream that sends what is not a frame ends the tunnel", async () => {

@@ -36,7 +36,10 @@ async function wedgedConnector(stage: TunnelStage) {
 }
 
 test("pings are answered and exchanges are not: out of rotation, its GETs go elsewhere, and it comes back by itself", async () => {
-  await using stage = await TunnelStage.start();
+  // However busy the machine is, the request that waits for it to be well again is served then.
+  await using stage = await TunnelStage.start({
+    prepare: () => Promise.resolve(["--wait-for-connector-ms", "60000"]),
+  });
   using users = new Users();
   const { connector, state } = await wedgedConnector(stage);
   using wedged = connector;
