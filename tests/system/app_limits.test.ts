@@ -120,6 +120,23 @@ async function suspended({ child }: BrokerProcess | ConnectorProcess, during: ()
   }
 }
 
+/** What is answered; asked again while that is `tooLate`, the status of whoever stood still with the machine. */
+function inItsTime<T extends { status: number }>(tooLate: number, ask: () => Promise<T>): Promise<T> {
+  return until(`an answer is not ${tooLate}`, async () => {
+    const answer = await ask();
+    return answer.status !== tooLate && answer;
+  }) as Promise<T>;
+}
+
+/** The answer to bytes on a connection of their own; whoever stood still while sending them sends them again. */
+function send(bytes: string): Promise<WireResponse> {
+  return inItsTime(408, async () => {
+    using wire = await plain();
+    wire.send(bytes);
+    return await wire.response();
+  });
+}
+
 /** Resolves when a response that has begun was ended by a reset. */
 async function brokenOff(stream: ClientHttp2Stream): Promise<void> {
   const broken = new Promise<{ code?: string }>((resolve) => stream.on("error", resolve));
@@ -129,14 +146,25 @@ async function brokenOff(stream: ClientHttp2Stream): Promise<void> {
 
 test("total time: an answer that does not come is 504, and the backend is let go", async () => {
   const before = await counted("exchange_timeout");
-  const asked = nextHead();
+  let refused = 0;
   using wire = await plain();
-  const response = await get(wire, "short");
-  assert.deepEqual(refusal(response), [504, "exchange_timeout"]);
-  await (await asked).closed;
+  const timedOut = async () => {
+    const response = await get(wire, "short");
+    if (response.status === 200) return response;
+    assert.deepEqual(refusal(response), [504, "exchange_timeout"]);
+    refused += 1;
+    return undefined;
+  };
+  let asked: Awaited<ReturnType<typeof nextHead>> | undefined;
+  const { closed } = await until("the backend has heard of one in time", async () => {
+    void nextHead().then((head) => asked = head);
+    assert.equal(await timedOut(), undefined);
+    return asked;
+  });
+  await closed;
   heads.answer = (socket) => void socket.end(CLOSING);
-  assert.equal((await get(wire, "short")).body, "ok");
-  assert.equal(await counted("exchange_timeout"), before + 1);
+  assert.equal((await until("one is answered in time", timedOut)).body, "ok");
+  assert.equal(await counted("exchange_timeout"), before + refused);
 });
 
 test("total time: a response that is still coming breaks off, on HTTP/1.1 and HTTP/2", async () => {
@@ -145,10 +173,12 @@ test("total time: a response that is still coming breaks off, on HTTP/1.1 and HT
     socket.on("close", () => clearInterval(drip));
     socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
   };
-  using wire = await plain();
-  const response = await get(wire, "brief");
+  const response = await inItsTime(504, async () => {
+    using wire = await plain();
+    return await get(wire, "brief");
+  });
   assert.deepEqual([response.status, response.end], [200, "cut"]);
-  const second = await ask2("brief");
+  const second = await inItsTime(504, () => ask2("brief"));
   assert.equal(second.status, 200);
   assert.notEqual(second.end, "end");
 });
@@ -157,12 +187,14 @@ test("total time: neither a connector nor a broker that hangs can exceed it", as
   heads.answer = (socket) => void socket.resume();
   using wire = await plain();
   await suspended(stage.connector, async () => assert.equal((await get(wire, "short")).status, 504));
-  const asked = nextHead();
   using other = await plain();
-  const answer = get(other, "short");
-  const { closed } = await asked;
-  await suspended(stage.broker, () => closed);
-  assert.equal((await answer).status, 504);
+  await until("the backend has heard of one in time", async () => {
+    const answer = get(other, "short");
+    const first = await Promise.race([nextHead(), answer]);
+    if ("closed" in first) await suspended(stage.broker, () => first.closed);
+    assert.equal((await answer).status, 504);
+    return "closed" in first;
+  });
   await stage.lanesIdle();
 });
 
@@ -194,23 +226,19 @@ test("largest body, HTTP/2: a length over it is 413 before the backend hears of 
 
 test("largest body: exactly so much passes, with and without a length", NODE_ONLY, async () => {
   const body = "x".repeat(SMALL);
-  using wire = await plain();
-  wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nContent-Length: ${SMALL}\r\n\r\n${body}`);
-  assert.equal((await wire.response()).body, "ok");
-  wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nTransfer-Encoding: chunked\r\n\r\n`);
-  wire.send(`${SMALL.toString(16)}\r\n${body}\r\n0\r\n\r\n`);
-  assert.equal((await wire.response()).body, "ok");
-  assert.equal((await ask2("small", "PUT", body)).body, "ok");
+  const head = "PUT / HTTP/1.1\r\nHost: small.example.test\r\n";
+  assert.equal((await send(`${head}Content-Length: ${SMALL}\r\n\r\n${body}`)).body, "ok");
+  const chunk = `${SMALL.toString(16)}\r\n${body}\r\n`;
+  assert.equal((await send(`${head}Transfer-Encoding: chunked\r\n\r\n${chunk}0\r\n\r\n`)).body, "ok");
+  assert.equal((await inItsTime(408, () => ask2("small", "PUT", body))).body, "ok");
 });
 
 test("largest body: one that says no length is given up when it is exceeded", NODE_ONLY, async () => {
   const seen = backend.raw.requests.length;
   const body = "x".repeat(SMALL + 1);
-  using wire = await plain();
-  wire.send(`PUT / HTTP/1.1\r\nHost: small.example.test\r\nTransfer-Encoding: chunked\r\n\r\n`);
-  wire.send(`${body.length.toString(16)}\r\n${body}\r\n`);
-  assert.equal((await wire.response()).status, 413);
-  assert.equal((await ask2("small", "PUT", body)).status, 413);
+  const head = "PUT / HTTP/1.1\r\nHost: small.example.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+  assert.equal((await send(`${head}${body.length.toString(16)}\r\n${body}\r\n`)).status, 413);
+  assert.equal((await inItsTime(408, () => ask2("small", "PUT", body))).status, 413);
   assert.equal(backend.raw.requests.length, seen, "the backend has no whole request");
   await stage.lanesIdle();
 });
@@ -252,15 +280,19 @@ test("requests at a time: who leaves while waiting or being served makes room", 
 });
 
 test("requests at a time: no turn comes for ever: 503 after the time for a response", async () => {
-  using first = await plain();
   using second = await plain();
   heads.answer = (socket) => void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nx");
   const change = { internalUrl: heads.origin };
   const apps = await stage.broker.admin.request("GET", "apps") as { items: { id: string; name: string }[] };
   const { id } = apps.items.find(({ name }) => name === "impatient")!;
   await stage.broker.admin.request("PATCH", `apps/${id}`, change);
-  first.send("GET / HTTP/1.1\r\nHost: impatient.example.test\r\n\r\n");
-  assert.equal((await first.head()).status, 200);
+  using _first = await until("a response has begun in time", async () => {
+    const first = await plain();
+    first.send("GET / HTTP/1.1\r\nHost: impatient.example.test\r\n\r\n");
+    if ((await first.head()).status === 200) return first;
+    first.close();
+    return undefined;
+  });
   assert.equal((await get(second, "impatient")).status, 503);
 });
 
@@ -368,7 +400,6 @@ test("a user who leaves no room for a response that is all written is sent away"
 });
 
 test("a user who reads what is slow to compress stays", async () => {
-  const before = await counted("user_idle");
   const piece = randomBytes(1024 * 1024).toString("hex");
   heads.answer = (socket) => {
     socket.write("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nConnection: close\r\n\r\n");
@@ -379,11 +410,16 @@ test("a user who reads what is slow to compress stays", async () => {
     };
     more();
   };
-  using wire = await plain();
-  wire.send("GET / HTTP/1.1\r\nHost: compressed.example.test\r\nAccept-Encoding: br\r\n\r\n");
-  const { headers, end } = await wire.response();
-  assert.deepEqual([valueOf(headers, "content-encoding"), end], ["br", "chunked"]);
-  assert.equal(await counted("user_idle"), before);
+  for (let tries = 1;; tries++) {
+    const before = await counted("user_idle");
+    using wire = await plain();
+    wire.send("GET / HTTP/1.1\r\nHost: compressed.example.test\r\nAccept-Encoding: br\r\n\r\n");
+    const { headers, end } = await wire.response();
+    assert.equal(valueOf(headers, "content-encoding"), "br");
+    // A user who stands still with the machine does not read either.
+    if (end === "cut" && tries < 4) continue;
+    return assert.deepEqual([end, await counted("user_idle")], ["chunked", before]);
+  }
 });
 
 test("a user who is silent while it is the backend's turn stays", async () => {
