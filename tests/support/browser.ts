@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
-import { inTime } from "./until.ts";
+import { inTime, until } from "./until.ts";
 
 const FLAGS = [
   "--headless",
@@ -63,6 +63,7 @@ export async function openBrowserPage(
   const page = await DevTools.connect(target);
   t.after(() => page.close());
   for (const domain of ["Page", "Runtime", "Log"]) await page.call(`${domain}.enable`);
+  await page.call("Page.setLifecycleEventsEnabled", { enabled: true });
   return page;
 }
 
@@ -82,12 +83,13 @@ async function debuggingAddress(browser: ChildProcess): Promise<string> {
   return await inTime("the browser says its address", Promise.race([found, gone]));
 }
 
+/** Its page comes after its address. */
 async function firstPage(host: string): Promise<string> {
-  const response = await inTime("the browser lists its pages", fetch(`http://${host}/json/list`));
-  const targets = await response.json() as { type: string; webSocketDebuggerUrl: string }[];
-  const page = targets.find(({ type }) => type === "page");
-  if (page === undefined) throw new Error("Cannot find a page in the browser");
-  return page.webSocketDebuggerUrl;
+  return await until("the browser has a page", async () => {
+    const response = await inTime("the browser lists its pages", fetch(`http://${host}/json/list`));
+    const targets = await response.json() as { type: string; webSocketDebuggerUrl: string }[];
+    return targets.find(({ type }) => type === "page")?.webSocketDebuggerUrl;
+  });
 }
 
 /** One page's end of the DevTools protocol. */
@@ -95,7 +97,8 @@ class DevTools implements BrowserPage {
   readonly complaints: string[] = [];
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
-  #loaded: () => void = () => {};
+  /** By loader: each navigation has one of its own, the empty page at the start as well. */
+  readonly #loads = new Map<string, PromiseWithResolvers<void>>();
   #last = 0;
 
   private constructor(socket: WebSocket) {
@@ -113,10 +116,9 @@ class DevTools implements BrowserPage {
   }
 
   async open(url: string): Promise<void> {
-    const loaded = new Promise<void>((resolve) => this.#loaded = resolve);
-    const { errorText } = await this.call("Page.navigate", { url });
+    const { errorText, loaderId } = await this.call("Page.navigate", { url });
     if (errorText !== undefined) throw new Error(`Cannot open "${url}": ${errorText}`);
-    await inTime(`${url} is loaded`, loaded);
+    await inTime(`${url} is loaded`, this.#load(loaderId).promise);
   }
 
   async evaluate(expression: string): Promise<unknown> {
@@ -142,12 +144,18 @@ class DevTools implements BrowserPage {
     this.#socket.close();
   }
 
+  #load(loaderId: string): PromiseWithResolvers<void> {
+    let load = this.#loads.get(loaderId);
+    if (load === undefined) this.#loads.set(loaderId, load = Promise.withResolvers());
+    return load;
+  }
+
   #receive({ id, method, params, ...answer }: Answer): void {
     if (id !== undefined) {
       this.#waiting.get(id)?.(answer);
       this.#waiting.delete(id);
-    } else if (method === "Page.loadEventFired") {
-      this.#loaded();
+    } else if (method === "Page.lifecycleEvent" && params.name === "load") {
+      this.#load(params.loaderId).resolve();
     } else if (method === "Runtime.exceptionThrown") {
       this.complaints.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
     } else if (method === "Log.entryAdded" && params.entry.level === "error") {
