@@ -101,7 +101,7 @@ test("Renewer: what one tunnel cannot do another one is asked for, and each is m
 });
 
 test("Renewer: what is news while an attempt fails is looked at soon, however long the wait has become", {
-  timeout: 20_000,
+  timeout: 60_000,
 }, async (t) => {
   const stop = new AbortController();
   t.after(() => stop.abort()); // Before the folder goes.
@@ -145,7 +145,7 @@ test("Renewer: what is news while an attempt fails is looked at soon, however lo
 });
 
 test("Renewer: a tunnel that comes up with the certificate before while others are moved is moved next", {
-  timeout: 20_000,
+  timeout: 60_000,
 }, async (t) => {
   const stop = new AbortController();
   t.after(() => stop.abort()); // Before the folder goes.

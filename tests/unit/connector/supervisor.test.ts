@@ -200,7 +200,7 @@ test("a tunnel that was dialled beside one that is about to end is told of like 
 });
 
 test("a signal within the call that tells of a tunnel dialled beside another ends that tunnel and the run", {
-  timeout: 10_000,
+  timeout: 60_000,
 }, async (t) => {
   const controller = new AbortController();
   const [first, second] = [goodTunnel(), goodTunnel()];
