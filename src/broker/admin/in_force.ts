@@ -5,9 +5,6 @@ import type { AdminEnv } from "./deps.ts";
 /** Longest that the answer to a change is held back, in milliseconds. */
 export const IN_FORCE_MS = 2_000;
 
-/** The time is counted in so many parts: one in which the process stood still is one, however long it was. */
-const PARTS = 8;
-
 /** It is counted in so many parts: of a time in which this process stood still, one part counts at most. */
 const PARTS = 4;
 
