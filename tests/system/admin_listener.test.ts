@@ -6,6 +6,7 @@ import { AdminListenError } from "../../src/broker/admin/errors.ts";
 import { serveAdmin } from "../../src/broker/admin/serve.ts";
 import { MAX_BODY_BYTES } from "../../src/broker/admin/app.ts";
 import { adminFixture, assertProblem, readAnswer } from "../support/admin_fixture.ts";
+import { ownPort } from "../support/own_port.ts";
 
 test("admin listener: takes chunked bodies, and stops reading one that is too large", async (t) => {
   const { app, token } = await adminFixture(t);
@@ -34,7 +35,8 @@ test("admin listener: takes chunked bodies, and stops reading one that is too la
 
 test("admin listener: close ends idle, half-sent and silent connections; the port is free again", async (t) => {
   const { app } = await adminFixture(t);
-  const server = await serveAdmin(app, { host: "127.0.0.1", port: 0 });
+  using own = await ownPort();
+  const server = await serveAdmin(app, { host: "127.0.0.1", port: own.port });
   const open = async (text: string) => {
     const socket = connect(server.port, "127.0.0.1");
     await once(socket, "connect");

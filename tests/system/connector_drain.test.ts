@@ -49,7 +49,10 @@ async function another(name: string, ...args: string[]): Promise<ConnectorProces
   const token = await stage.broker.admin.enrolmentToken();
   const { connectorId } = await registerConnector({ stateDir, token, runtime: "node" });
   const connector = await startConnector({ stateDir, runtime: connectorRuntime(), args });
-  return { ...connector, id: String(connectorId) };
+  const id = String(connectorId);
+  // Its lanes come after its tunnel; without one it is not chosen.
+  await until("it has lanes", async () => ((await lanesOf(id))?.idle ?? 0) > 0);
+  return { ...connector, id };
 }
 
 /** Lanes of a connector's tunnels; undefined when it has none. */
