@@ -36,6 +36,8 @@ export interface RouterOptions {
 const REST_PER_BUSY = 4;
 /** While somebody waits for a change it is half of the time: requests of users still have the other one. */
 const REST_PER_BUSY_AWAITED = 1;
+/** What took longer counts as so much, in milliseconds: the process stood still, or the store did. */
+const MOST_BUSY_MS = 1_000;
 /** How often it is read again before a rebuild, where apps were moved meanwhile: moves must not put it off for ever. */
 const MOST_ROUNDS = 8;
 
@@ -132,7 +134,7 @@ class StoreRouter implements Router {
       const started = now();
       this.#take(groups, apps);
       const ended = now();
-      const busy = busyMs + ended - started;
+      const busy = Math.min(busyMs + ended - started, MOST_BUSY_MS);
       this.#rest = {
         until: ended + REST_PER_BUSY * busy,
         untilAwaited: ended + REST_PER_BUSY_AWAITED * busy,

@@ -261,6 +261,23 @@ test("rebuilding takes a fifth of the time, and half of it while somebody waits"
   assert.equal(router.current().size, 4);
 });
 
+test("a rebuild within which the process stood still keeps the next one waiting for a second at most", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => t.mock.timers.reset());
+  const { store, state, put } = memoryStore();
+  let now = 0;
+  using router = await createRouter({ store, log: silentLog, now: () => now });
+  state.onGroup = () => void (now += 60_000);
+  put("a");
+  await router.settled();
+  put("b");
+  const settled = router.settled();
+  now += 1_000;
+  t.mock.timers.tick(1_000);
+  await settled;
+  assert.equal(router.current().size, 2);
+});
+
 test("a group that is deleted takes its apps along", async () => {
   const { store, put, removeGroup } = memoryStore();
   put("a", "g0");
