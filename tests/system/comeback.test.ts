@@ -23,6 +23,7 @@ import { sourceCommand } from "../../src/demo/runtime.ts";
 import { connectorCli } from "../support/connector_cli.ts";
 import { connectorRuntime } from "../support/connector_runtime.ts";
 import { type ExpiredConnector, expiredConnector, stateFolder } from "../support/expired_connector.ts";
+import { until } from "../support/until.ts";
 
 let folder: string;
 let broker: BrokerProcess;
@@ -70,6 +71,17 @@ async function ask(identity: Identity, key?: string): Promise<string> {
   });
 }
 
+/** What the API says of a connector, as soon as that is connected. */
+function connectedFacts(connectorId: string): Promise<{ memberOf: { id: string } }> {
+  return until("it is connected", async () => {
+    const facts = await broker.admin.request("GET", `connectors/${connectorId}`) as {
+      connected: boolean;
+      memberOf: { id: string };
+    };
+    return facts.connected && facts;
+  });
+}
+
 const refused = (code: string) => (error: unknown) => {
   assert.ok(error instanceof RegistrationError, String(error));
   assert.equal(error.code, code, error.message);
@@ -81,8 +93,7 @@ test("run: a connector whose certificate expired while it was off comes back by 
   await save("back");
   const stateDir = stateFolder(folder, "back");
   const connector = await startConnector({ stateDir, runtime: connectorRuntime() });
-  const facts = await broker.admin.request("GET", `connectors/${connectorId}`) as Record<string, unknown>;
-  assert.equal(facts.connected, true);
+  await connectedFacts(connectorId);
   await connector.stop();
   const identity = await loadIdentity(stateDir);
   assert.ok(identity.notAfter > Date.now());
@@ -203,11 +214,7 @@ test("run: past the grace it stays up, says what to do in log and status, and a 
   assert.equal(outcome.code, 0, outcome.stderr);
   assert.equal(JSON.parse(outcome.stdout).connectorId, connectorId);
   const connector = await startConnector({ stateDir, runtime: connectorRuntime() });
-  const facts = await broker.admin.request("GET", `connectors/${connectorId}`) as {
-    connected: boolean;
-    memberOf: { id: string };
-  };
-  assert.deepEqual([facts.connected, facts.memberOf.id], [true, group.id]);
+  assert.equal((await connectedFacts(connectorId)).memberOf.id, group.id);
   await connector.stop();
   assert.equal(JSON.parse(await readFile(join(stateDir, "broker.json"), "utf8")).connectorId, connectorId);
 });
