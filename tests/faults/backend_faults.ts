@@ -54,13 +54,14 @@ export const BACKEND_FAULTS: readonly Fault[] = [
       stage.downUntilMs = load.nowMs;
       await delay(extent === "full" ? 20_000 : 6_000);
     },
-    judge(summary, shots, { downFromMs, downUntilMs }) {
+    judge(summary, shots, stage) {
+      const { downFromMs, downUntilMs } = stage;
       const slow = shots.filter(({ dueMs, tookMs }) => dueMs > downFromMs && tookMs > CONNECT_MS * 0.9);
       mustHold("requests that met the black hole", slow.length > 0);
       const late = slow.filter(({ dueMs }) => dueMs > downUntilMs + CONNECT_MS + 1_000);
       return [
         ...noFailures(summary),
-        ...noneSlowerThan(CONNECT_MS + 1_000, summary),
+        ...noneSlowerThan(CONNECT_MS + 1_000, summary, stage),
         ...(late.length === 0 ? [] : [`${late.length} requests met it after it was known`]),
       ];
     },

@@ -50,8 +50,9 @@ export async function until(
   });
 }
 
-/** Kills a program; throws `FaultNotInjected` when it does not die of that. */
+/** Kills a program, under a steady load; throws `FaultNotInjected` when it does not die of that. */
 export async function kill(stage: FaultStage, child: Child): Promise<void> {
+  await stage.calm();
   child.signal("SIGKILL");
   await until(stage, "it is dead", () => child.exit !== null);
 }
@@ -72,21 +73,21 @@ export function noFailures({ failedGets, failedPosts, outcomes }: Summary): stri
 }
 
 /** Judges: no request took longer. */
-export function noneSlowerThan(ms: number, { longestMs }: Summary): string[] {
-  return longestMs <= ms ? [] : [`slowest request ${Math.round(longestMs)} ms, bar ${ms} ms`];
+export function noneSlowerThan(ms: number, { longestMs }: Summary, { slack }: FaultStage): string[] {
+  return longestMs <= ms * slack ? [] : [`slowest request ${Math.round(longestMs)} ms, bar ${ms} ms`];
 }
 
 /** Judges: each time all was well again so soon after the fault was over. */
-export function noneLaterThan(ms: number, { recoveries }: FaultStage): string[] {
-  const late = recoveries.filter((took) => took > ms);
+export function noneLaterThan(ms: number, { recoveries, slack }: FaultStage): string[] {
+  const late = recoveries.filter((took) => took > ms * slack);
   return late.length === 0 ? [] : [`back after ${Math.round(Math.max(...late))} ms, bar ${ms} ms`];
 }
 
 /** Judges: the broker noticed so soon. */
-export function detectedWithin(ms: number, { sightings }: FaultStage): string[] {
+export function detectedWithin(ms: number, { sightings, slack }: FaultStage): string[] {
   const { detectMs } = sightings;
   if (detectMs === null) return ["the broker did not notice"];
-  return detectMs <= ms ? [] : [`noticed after ${Math.round(detectMs)} ms, bar ${ms} ms`];
+  return detectMs <= ms * slack ? [] : [`noticed after ${Math.round(detectMs)} ms, bar ${ms} ms`];
 }
 
 /** Throws `FaultNotInjected` unless the condition holds: what the fault was to show has not happened. */

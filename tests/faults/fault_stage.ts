@@ -76,6 +76,10 @@ export class FaultStage implements AsyncDisposable {
   readonly recoveries: number[] = [];
   /** How long is waited for what a fault has to bring about, milliseconds. */
   patienceMs = 20_000;
+  /** Bars on times are so many times as high: where the machine is not ours alone, it may stand still for a while. */
+  slack = 1;
+  /** Resolves when a fault may happen: the load is as steady as it is to be. */
+  calm: () => Promise<void> = () => Promise.resolve();
   /** Requests that the backend has seen, by method. */
   readonly seen: Record<string, number> = {};
 

@@ -37,6 +37,9 @@ export interface Verdict {
 
 const SETTLE_MS = 500;
 
+/** Slack of the bars on times in short extent; in full extent there is none. */
+const SHORT_SLACK = 3;
+
 /**
  * Runs one fault under a steady load of `rate` requests a second, or what the fault says of that. `prepare` has the
  * stage before the fault is injected: for a test of the fault itself.
@@ -52,9 +55,12 @@ export async function runFault(
   const { mostRate = Number.POSITIVE_INFINITY, rateTimes = 1, postEvery } = fault;
   const itsRate = Math.min(extent === "full" ? rate * rateTimes : rate, mostRate);
   const load = new OpenLoop({ url: stage.url, rate: itsRate, postEvery, http2: stage.http2 });
+  if (extent === "short") stage.slack = SHORT_SLACK;
+  stage.calm = () => load.calm();
   prepare(stage);
   try {
     await delay(SETTLE_MS);
+    await stage.calm();
     stage.sightings.mark();
     await fault.inject(stage, extent, load);
     await delay(SETTLE_MS);

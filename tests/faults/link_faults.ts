@@ -21,7 +21,10 @@ const BACK_MS = 20_000;
 /** 2 Mbit/s. */
 const NARROW: Trouble = { bytesPerSecond: 250_000 };
 const NOTHING_SLOW = "0 failed GETs, none slower than 5 s";
-const judge = (summary: Summary): string[] => [...noFailedGets(summary), ...noneSlowerThan(5_000, summary)];
+const judge = (summary: Summary, stage: FaultStage): string[] => [
+  ...noFailedGets(summary),
+  ...noneSlowerThan(5_000, summary, stage),
+];
 
 /** The connection of one connector of two is ended in some way; it has to come back by itself. */
 function ended(name: string, what: string, end: (relay: FaultyRelay) => void): Fault {
@@ -42,7 +45,7 @@ function ended(name: string, what: string, end: (relay: FaultyRelay) => void): F
         stage.recoveries.push(stage.sightings.recoverMs!);
       }
     },
-    judge: (summary, _shots, stage) => [...judge(summary), ...noneLaterThan(CUT_MS, stage)],
+    judge: (summary, _shots, stage) => [...judge(summary, stage), ...noneLaterThan(CUT_MS, stage)],
   };
 }
 
@@ -62,7 +65,7 @@ function bad(name: string, what: string, trouble: Trouble): Fault {
       relay.heal();
     },
     judge: (summary, _shots, stage) => [
-      ...judge(summary),
+      ...judge(summary, stage),
       ...(stage.sightings.detectMs === null ? [] : ["a tunnel was lost or taken out"]),
     ],
   };
@@ -87,7 +90,7 @@ function oneWay(way: "up" | "down", what: string): Fault {
       stage.recoveries.push(performance.now() - healed);
     },
     judge: (summary, _shots, stage) => [
-      ...judge(summary),
+      ...judge(summary, stage),
       ...detectedWithin(NOTICED_MS, stage),
       ...noneLaterThan(BACK_MS, stage),
     ],

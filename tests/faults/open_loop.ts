@@ -1,4 +1,5 @@
 import { Agent, request } from "node:http";
+import { NotInTime, until } from "../support/until.ts";
 import { type Http2Target, Http2User } from "./http2_shots.ts";
 
 /** One request of the load, when it was due and how it went. */
@@ -27,6 +28,7 @@ export interface LoadOptions {
 }
 
 const TICK_MS = 10;
+const CALM_MS = 5_000;
 
 /**
  * An open-loop load: requests leave when they are due, however many are still under way, and their latency counts from
@@ -61,6 +63,19 @@ export class OpenLoop {
     this.#agent.destroy();
     this.#http2?.close();
     return this.shots;
+  }
+
+  /**
+   * Resolves when no more is under way than is due in a fifth of a second: nothing has to be caught up on, after a time
+   * in which this process stood still, that would meet a fault all at once. On a machine that is slow always, after a while.
+   */
+  async calm(): Promise<void> {
+    const few = Math.max(1, this.#options.rate / 5);
+    await until("few requests are under way", () => this.#open <= few, { withinMs: CALM_MS }).catch(
+      (error) => {
+        if (!(error instanceof NotInTime)) throw error;
+      },
+    );
   }
 
   #tick(): void {

@@ -178,7 +178,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
 function wedged(summary: Summary, _shots: readonly Shot[], stage: FaultStage): string[] {
   return [
     ...noFailedGets(summary),
-    ...noneSlowerThan(5_000, summary),
+    ...noneSlowerThan(5_000, summary, stage),
     ...detectedWithin(5_000, stage),
     ...noneLaterThan(20_000, stage),
   ];
