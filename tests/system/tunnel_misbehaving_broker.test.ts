@@ -42,7 +42,8 @@ before(async () => {
       const { message, code } = JSON.parse(line);
       if (message === "tunnel lost") lost.push(code);
     },
-    args: ["--ping-interval-ms", "200", "--tunnel-timeout-ms", "5000", "--log-format", "json"],
+    // Another tunnel is dialled after two fifths of this: not because this process is busy with thousands of lanes.
+    args: ["--ping-interval-ms", "200", "--tunnel-timeout-ms", "10000", "--log-format", "json"],
   });
   stack.defer(() => connector.stop());
 });
