@@ -307,14 +307,12 @@ test("register: a server with the right CA but another name is refused", async (
 });
 
 test("register: a broker that cannot be reached or resolved, or speaks no TLS, has its code", async (t) => {
-  const gone = createTcpServer();
-  const refusedAddress = await listen(gone);
-  await stopServer(gone);
   const plain = await relay(t, (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
   const closing = await relay(t, (socket) => socket.destroy());
   for (
     const [address, code] of [
-      [refusedAddress, /^broker_unreachable$/],
+      // Nobody listens on port 1.
+      ["127.0.0.1:1", /^broker_unreachable$/],
       ["nowhere.invalid:443", /^broker_unresolvable$/],
       [plain, /^tls_failed$/],
       [closing, /^(broker_lost|broker_unreachable|tls_failed)$/],
