@@ -5,13 +5,15 @@
  */
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { DENO_LEFT_OUT } from "./deno_left_out.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** Where Node keeps what it has compiled: programs of ours start in half the time, and tests start hundreds. */
 const COMPILE_CACHE = `${ROOT}node_modules/.cache/sallyport/compiled`;
+/** Connectors answer on sockets below temporary folders, and the name of one has 107 bytes at most. */
+const TEMPORARY = process.platform !== "win32" && tmpdir().length > 48 ? { TMPDIR: "/tmp" } : {};
 const TEST_TIMEOUT_MS = 120_000;
 /** Four times what a quiet machine of two cores takes: what hangs by itself is ended long before. */
 const RUN_TIMEOUT_MS = 30 * 60_000;
@@ -54,7 +56,7 @@ function run({ command, args, env }: Plan): Promise<{ code: number; output: stri
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: ROOT,
-      env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, ...env },
+      env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, ...TEMPORARY, ...env },
       stdio: ["ignore", "pipe", "inherit"],
       detached: true,
     });
