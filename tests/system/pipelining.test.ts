@@ -126,3 +126,27 @@ test("a request whose body cannot be read is told so itself", async () => {
   assert.equal((await wire.response()).status, 400);
   wire.close();
 });
+
+test("what follows a refused request, whose end nobody can tell, is not looked at", async () => {
+  const odd = `POST /odd HTTP/1.1\r\nHost: ${HOST}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`;
+  for (const pieces of [[odd + get("/behind")], [odd, get("/behind")]]) {
+    held = [];
+    const wire = await Wire.plain(stage.plainPort);
+    wire.send(get("/slow"));
+    await reached(1);
+    for (const piece of pieces) wire.send(piece);
+    // A request that comes later shows what has come before it.
+    const other = await Wire.plain(stage.plainPort);
+    other.send(get("/other"));
+    await until("the other one is there", () => held.some((one) => target(one) === "/other"));
+    assert.deepEqual(held.map(target), ["/slow", "/other"]);
+    release();
+    assert.equal((await other.response()).body, "/other");
+    assert.equal((await wire.response()).body, "/slow");
+    assert.equal((await wire.response()).status, 400);
+    assert.equal(await wire.rest(), "");
+    other.close();
+    wire.close();
+    await stage.lanesIdle();
+  }
+});

@@ -5,6 +5,7 @@ import type { Log } from "../../platform/log.ts";
 import { Pace, REQUESTS_PER_TURN } from "../../tunnel/pace.ts";
 import type { Maintenance } from "../app_traffic.ts";
 import type { IngressHandlers } from "../listener/handlers.ts";
+import { takeNoMoreOf } from "../listener/pipelining.ts";
 import type { App } from "../model.ts";
 import { affinityTag } from "./affinity_cookie.ts";
 import { absoluteForm, canonicalAuthority, canonicalPath } from "../canonical.ts";
@@ -155,6 +156,7 @@ export function createIngress(deps: IngressDeps): IngressHandlers {
     const { status, headers, body } = page;
     // Where a request ends whose framing is not sound, nobody can say; the rest of a sound one is read to nowhere.
     const close = code === "bad_request" && !req.complete;
+    if (close) takeNoMoreOf(req.socket);
     res.writeHead(status, close ? [...headers, "connection", "close"] : [...headers]);
     res.end(body);
   }

@@ -40,7 +40,9 @@ export function createHttp1(handlers: IngressHandlers, limits: IngressLimits): H
     socket.destroy();
   };
   const taking = (handler: typeof handlers.onRequest): typeof handlers.onRequest => (req, res) => {
-    if (!pipelining.take(req, res)) return end(req.socket, "pipelining");
+    const taken = pipelining.take(req, res);
+    if (taken === "too_many") return end(req.socket, "pipelining");
+    if (taken === "unwanted") return;
     if (isClosing) res.shouldKeepAlive = false;
     handler(req, res);
   };
@@ -50,7 +52,7 @@ export function createHttp1(handlers: IngressHandlers, limits: IngressLimits): H
   server.on("checkExpectation", taking(handlers.onRequest));
   server.on("upgrade", (req, socket, first) => {
     // All that follows is of another protocol: nothing of this one may still be on its way.
-    if (responseUnderWay(socket) !== undefined) end(socket, "pipelining");
+    if (responseUnderWay(socket) !== undefined || !socket.writable) end(socket, "pipelining");
     else handlers.onUpgrade(req, socket, first);
   });
   // A proxy for everybody is what this is not.
