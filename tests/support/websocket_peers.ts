@@ -41,6 +41,11 @@ export async function websocketBackend(): Promise<WebsocketBackend> {
     handleProtocols: (offered) => offered.has("super") ? "super" : false,
   });
   sockets.on("headers", (headers) => headers.push(...backend.headers));
+  const connections = new Set<Duplex>();
+  server.on("connection", (socket: Duplex) => {
+    connections.add(socket);
+    socket.on("close", () => connections.delete(socket));
+  });
   server.on("upgrade", (request, socket, head) => {
     socket.on("error", () => {});
     if (backend.refuse !== null) return backend.refuse(request, socket);
@@ -58,8 +63,8 @@ export async function websocketBackend(): Promise<WebsocketBackend> {
     serve: echo,
     open: sockets.clients,
     async [Symbol.asyncDispose]() {
-      for (const socket of sockets.clients) socket.terminate();
-      server.closeAllConnections();
+      // Of all: the server does not know those any more that were upgraded, or refused it.
+      for (const socket of connections) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
   };

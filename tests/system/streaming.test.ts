@@ -271,7 +271,7 @@ test("Expect: 100-continue: the body is sent when the backend asks for it, on HT
     socket.write("HTTP/1.1 100 Continue\r\n\r\n");
     socket.once("data", (bytes: Uint8Array) => {
       bodies.push(Buffer.from(bytes).toString("latin1"));
-      socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+      socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
     });
   };
   const wire = await plain();

@@ -163,7 +163,7 @@ test("a handshake that is refused is an ordinary response, headers and body", as
   backend.refuse = (_request, socket) =>
     void socket.end(
       "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: Basic realm=x\r\n" +
-        "Set-Cookie: s=1\r\nContent-Length: 12\r\n\r\nwho are you?",
+        "Set-Cookie: s=1\r\nContent-Length: 12\r\nConnection: close\r\n\r\nwho are you?",
     );
   for (const [dial, options] of [[plain, {}], [tls, tlsOptions()]] as const) {
     const client = dialWebsocket(dial(), [], options);

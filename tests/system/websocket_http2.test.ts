@@ -252,8 +252,8 @@ test("a reset of either side resets the other; a session that goes takes all of 
 test("a handshake that is refused is an ordinary response, headers and body; success other than 101 is none", async () => {
   backend.refuse = (_request, socket) =>
     void socket.end(
-      "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\nSet-Cookie: s=1\r\nContent-Length: 12\r\n\r\n" +
-        "who are you?",
+      "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\nSet-Cookie: s=1\r\nContent-Length: 12\r\n" +
+        "Connection: close\r\n\r\nwho are you?",
     );
   const refused = await request2(session, asking(), undefined);
   assert.deepEqual([refused.status, refused.body, refused.end], [401, "who are you?", "end"]);
@@ -261,15 +261,15 @@ test("a handshake that is refused is an ordinary response, headers and body; suc
     "s=1",
   ]]);
   backend.refuse = (_request, socket) =>
-    void socket.end("HTTP/1.1 302 Go\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n");
+    void socket.end("HTTP/1.1 302 Go\r\nLocation: /login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
   const { stream, head } = await ask();
   assert.deepEqual([head[":status"], head.location], [302, "/login"]);
   stream.resume();
   if (!stream.destroyed) await once(stream, "close"); // Though our side is open.
   for (
     const answer of [
-      "HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\nno",
-      "HTTP/1.1 204 None\r\n\r\n",
+      "HTTP/1.1 200 Fine\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno",
+      "HTTP/1.1 204 None\r\nConnection: close\r\n\r\n",
       "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n",
       "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
       "HTTP/1.1 101 Go\r\nConnection: Upgrade\r\n\r\n",
