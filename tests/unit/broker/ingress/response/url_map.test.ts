@@ -113,3 +113,25 @@ test("UrlMap: whatever it is given, it throws nothing, and keeps all behind the 
     assert.equal(one.translate(`http://be/wiki/${text}`, user), `https://ext.example.com/docs/${text}`);
   }));
 });
+
+test("UrlMap: a path that is translated leads to the user's host, however browsers read it, and to what it led to", () => {
+  const token = fc.constantFrom("/", "/", "\\", "\t", "\n", "wiki", "other.example", "?", "#", "a", ":", "@");
+  const place = fc.constantFrom("http://be/", "http://be/wiki", "http://be/wiki/a");
+  assertHolds(
+    fc.property(place, fc.constantFrom("", "/docs"), fc.array(token), (internal, prefix, tokens) => {
+      const inner = new URL(internal).pathname.replace(/\/$/, "");
+      const reference = `${inner}/${tokens.join("")}`;
+      const translated = map(internal, prefix).translate(reference, user);
+      if (translated === reference) return;
+      const seen = URL.parse(translated, "https://ext.example.com/some/page");
+      assert.equal(seen?.host, "ext.example.com");
+      const led = URL.parse(reference, "http://be/some/page");
+      if (led?.host !== "be") return; // It led to another host before.
+      assert.equal(
+        seen.pathname + seen.search + seen.hash,
+        prefix + (led.pathname + led.search + led.hash).slice(inner.length),
+      );
+    }),
+    { numRuns: 500 },
+  );
+});
