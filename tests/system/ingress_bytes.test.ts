@@ -375,6 +375,32 @@ test("HEAD, 204 and 304 have no body, whatever their Content-Length says, and 20
   user.destroy();
 });
 
+test("205 with a body, which it must not have: over HTTP/1.1 it passes, over HTTP/2 the body is left out", async () => {
+  const wire = await plain();
+  const user = await session();
+  for (
+    const [text, length, body] of [
+      ["Content-Length: 5\r\n\r\nhello", undefined, "hello"],
+      ["Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", undefined, "hello"],
+      ["Content-Length: 0\r\n\r\n", "0", ""],
+    ]
+  ) {
+    backend.answers(answer(`HTTP/1.1 205 Reset Content\r\n${text}`));
+    wire.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+    const over1 = await wire.response();
+    assert.deepEqual([over1.status, over1.body, valueOf(over1.headers, "content-length")], [
+      205,
+      body,
+      length,
+    ]);
+    const over2 = await request2(user, { ":path": "/", ":authority": HOST });
+    assert.deepEqual([over2.status, over2.body, over2.end], [205, "", "end"]);
+    assert.equal(over2.headers["content-length"], length);
+  }
+  wire.close();
+  user.destroy();
+});
+
 test("a response without a length ends where the backend ended it; HTTP/1.0 gets it until the connection closes", async () => {
   backend.answers(({ socket }) => void socket.end("HTTP/1.1 200 OK\r\n\r\nall there is"));
   const wire = await plain();

@@ -87,10 +87,11 @@ export abstract class IngressExchange extends DispatchedRequest implements Filte
   /**
    * The response names the length of its body, which must then be true: on a connection that serves several users,
    * such as that of a load balancer, what is too much would be taken for the next response. Throws where it cannot be.
-   * False where no length may be said (RFC 9110 section 8.6): some clients would wait for the body.
+   * False where no length may be said (RFC 9110 section 8.6): some clients would wait for the body. A 205 has none, either
+   * (section 15.3.6), and with HTTP/2 cannot have one.
    */
   noteLength(text: string): boolean {
-    if (this.#status === 204 || this.#status === 101) return false;
+    if (this.#status === 204 || this.#status === 101 || (this.#status === 205 && text !== "0")) return false;
     this.#length.state(text);
     if (!this.#hasBody && this.#isShort()) {
       throw new Error(`Cannot send body of length ${text}: there is none`);
