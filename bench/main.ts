@@ -35,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
     );
   }
   const rows = await measure(options);
-  process.stdout.write(`${timeTaken(rows)}\n${verdict(Object.values(rows))}\n`);
+  process.stdout.write(`${timeTaken(rows)}\n${verdict(Object.values(rows), options.quick)}\n`);
   if (options.json !== null) {
     const { quick, rounds } = options;
     const all = { at: new Date().toISOString(), machine, load, quick, rounds, rows };

@@ -9,13 +9,17 @@ export function rowTable(row: RowResult): string {
 }
 
 /** The last line: how many bars were passed, and which were not. */
-export function verdict(rows: readonly RowResult[]): string {
+export function verdict(rows: readonly RowResult[], quick: boolean): string {
   const missed = rows.flatMap((row) =>
     row.bars.filter(({ pass }) => !pass).map(({ what }) => `${row.title}: ${what}`)
   );
   const total = rows.reduce((sum, { bars }) => sum + bars.length, 0);
   const passed = `${total - missed.length} of ${total} bars passed.`;
-  return missed.length === 0 ? passed : `${passed} Missed:\n${missed.map((what) => `  ${what}`).join("\n")}`;
+  if (missed.length === 0) return passed;
+  const warming = quick
+    ? "\nA quick run measures programs that are still warming up: a full one may pass what this one misses."
+    : "";
+  return `${passed} Missed:\n${missed.map((what) => `  ${what}`).join("\n")}${warming}`;
 }
 
 /** What took how long, in the order of the rows. */
