@@ -50,9 +50,10 @@ export async function until(
   });
 }
 
-/** Kills a program, under a steady load; throws `FaultNotInjected` when it does not die of that. */
-export async function kill(stage: FaultStage, child: Child): Promise<void> {
+/** Kills a program, under a steady load and right after `note`; throws `FaultNotInjected` when it does not die of that. */
+export async function kill(stage: FaultStage, child: Child, note: () => void = () => {}): Promise<void> {
   await stage.calm();
+  note();
   child.signal("SIGKILL");
   await until(stage, "it is dead", () => child.exit !== null);
 }

@@ -3,10 +3,11 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { http2User, request2 } from "./http2_user.ts";
 import { type IngressStage, ingressStage } from "./ingress_stage.ts";
+import { despitePauses } from "./pauses.ts";
 import { answerOk } from "./raw_backend.ts";
 import { RawHttp2 } from "./raw_http2.ts";
 import { type StagedBackend, stagedBackend } from "./staged_backend.ts";
-import { NotInTime, until } from "./until.ts";
+import { until } from "./until.ts";
 import { Wire } from "./wire.ts";
 
 /** The app that is attacked. */
@@ -17,10 +18,8 @@ export const ATTACKER = "127.0.0.2";
 const MOST_MEMORY = 200 * 1024 * 1024;
 /** What an attack ends with is there by then, milliseconds, unless the machine stood still during the attack. */
 export const COUNTED_MS = 10_000;
-/** Who took longer stood still with the machine and may have met a time-out; milliseconds, less than the least of those. */
+/** Who stood still for so long may have met a time-out; milliseconds, less than the least of those. */
 const STOOD_STILL_MS = 500;
-/** How often something is tried on a machine that stands still. */
-const TRIES = 4;
 /** Targets that are answered with so many bytes. */
 const SIZES: Readonly<Record<string, number>> = { "/large": 100_000, "/huge": 20 * 1024 * 1024 };
 
@@ -57,22 +56,20 @@ export class Attacked implements AsyncDisposable {
     const { stage } = this;
     const total = async () =>
       (await Promise.all(series.map((one) => stage.metric(one)))).reduce((sum, value) => sum + value, 0);
-    const user = new NormalUser(stage);
-    for (let tries = 1;; tries++) {
+    using user = new NormalUser(stage);
+    await despitePauses(STOOD_STILL_MS, async () => {
       const counted = await total();
+      await run();
       let more = 0;
-      try {
-        await run();
-        // The attacker may know of the end before the broker has closed its side.
-        await until(`${count} more are counted in ${series}`, async () => {
-          more = await total() - counted;
-          return more >= count;
-        }, { withinMs: COUNTED_MS, more: () => `${more} were counted` });
-        break;
-      } catch (error) {
-        if (!(error instanceof NotInTime) || tries === TRIES) throw error;
-      }
-    }
+      let shown: string | undefined;
+      // The attacker may know of the end before the broker has closed its side.
+      await until(`${count} more are counted in ${series}`, async () => {
+        more = await total() - counted;
+        const all = await (await fetch(`${stage.broker.adminUrl}/metrics`)).text();
+        shown = all.match(/^sallyport_(ingress_connections_ended|errors)_total.*[^ 0].$/gm)?.join("; ");
+        return more >= count;
+      }, { withinMs: COUNTED_MS, more: () => `${more} were counted: ${shown}` });
+    });
     await user.stop();
     assert.equal(stage.broker.child.exit, null, "the broker has ended");
     const memory = await stage.metric("process_resident_memory_bytes");
@@ -93,18 +90,10 @@ export class Attacked implements AsyncDisposable {
   }
 
   /** An HTTP/2 connection of the attacker. */
-  async dial2(settings?: readonly number[]): Promise<RawHttp2> {
+  dial2(settings?: readonly number[]): Promise<RawHttp2> {
     const { tlsPort: port, ca } = this.stage;
-    for (let tries = 1;; tries++) {
-      try {
-        return await RawHttp2.open(
-          { port, servername: HOST, ca, localAddress: ATTACKER } as object,
-          settings,
-        );
-      } catch (error) {
-        if (tries === TRIES) throw error;
-      }
-    }
+    const options = { port, servername: HOST, ca, localAddress: ATTACKER };
+    return despitePauses(STOOD_STILL_MS, () => RawHttp2.open(options as object, settings));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -114,7 +103,7 @@ export class Attacked implements AsyncDisposable {
 }
 
 /** Asks over HTTP/1.1 and HTTP/2, on new connections each time, until stopped; every answer must be right. */
-export class NormalUser {
+export class NormalUser implements Disposable {
   readonly #stage: IngressStage;
   readonly #done: Promise<void>;
   #stopped = false;
@@ -124,6 +113,10 @@ export class NormalUser {
     this.#stage = stage;
     this.#done = this.#run();
     this.#done.catch(() => {});
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopped = true;
   }
 
   async stop(): Promise<void> {
@@ -144,9 +137,12 @@ export class NormalUser {
       });
       await answered(`200 ${target} end`, async () => {
         const session = await http2User({ port: tlsPort, servername: HOST, ca });
-        const answer = await request2(session, { ":path": target, ":authority": HOST });
-        session.destroy();
-        return `${answer.status} ${answer.body} ${answer.end}`;
+        try {
+          const answer = await request2(session, { ":path": target, ":authority": HOST });
+          return `${answer.status} ${answer.body} ${answer.end}`;
+        } finally {
+          session.destroy();
+        }
       });
       this.answers += 1;
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -154,15 +150,9 @@ export class NormalUser {
   }
 }
 
-/** Asks, and again where the machine stood still meanwhile; throws when the answer is another one. */
-async function answered(expected: string, ask: () => Promise<string>): Promise<void> {
-  for (let tries = 1;; tries++) {
-    const begun = performance.now();
-    const got = await ask().catch(String);
-    if (got === expected) return;
-    const stoodStill = performance.now() - begun > STOOD_STILL_MS;
-    if (!stoodStill || tries === TRIES) assert.equal(got, expected);
-  }
+/** Asks, and again where this process stood still meanwhile; throws when the answer is another one. */
+function answered(expected: string, ask: () => Promise<string>): Promise<void> {
+  return despitePauses(STOOD_STILL_MS, async () => assert.equal(await ask(), expected));
 }
 
 /** Resolves when the connection has closed. */

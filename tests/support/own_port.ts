@@ -33,8 +33,8 @@ export async function ownPort(): Promise<OwnPort> {
       await new Promise((resolve) => probe.close(resolve));
       return { port, [Symbol.dispose]: () => void held.close() };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
       held.close();
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     }
   }
   throw new Error(`Cannot find a port: ${TRIES} between ${from} and ${to} are taken`);

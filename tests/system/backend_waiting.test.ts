@@ -44,7 +44,9 @@ for (const [name, extra] of ADAPTERS) {
     // Its place is free again.
     backend.requests[0]!.socket.write("0\r\n\r\n");
     await completed(long);
-    await answered();
+    const next = exchange(backends, app, { headers });
+    await next.answered;
+    assert.equal(next.status, 200);
   });
 
   test(`${name}: requests given up while they wait cost no connection, and those behind them get their turn`, async (t) => {
