@@ -40,6 +40,9 @@ class Watched implements IdleWatch {
   }
 }
 
+/** A look that comes so late tells that this process stood still, in milliseconds. */
+const STOOD_STILL_MS = 1_000;
+
 /** A connection is ended at most about two of these parts of its time late. */
 const PARTS = 8;
 /** Bounds of the time between two sweeps, in milliseconds. */
@@ -98,7 +101,9 @@ export class IdleSweep implements Disposable {
       const lateMs = now - dueAt;
       dueAt = now + everyMs;
       // Who stood still has not listened: what came meanwhile is read only after this.
-      if (lateMs > everyMs) { for (const one of this.#watched) one.putOff(lateMs, now); }
+      if (lateMs > Math.min(everyMs, STOOD_STILL_MS)) {
+        for (const one of this.#watched) one.putOff(lateMs, now);
+      }
       this.sweep();
     }, everyMs);
   }

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { reasonOf } from "../../platform/error.ts";
 import type { Log } from "../../platform/log.ts";
 import type { App } from "../model.ts";
 import type { GroupApps } from "../store/group_apps.ts";
@@ -144,7 +145,7 @@ class StoreRouter implements Router {
       if (this.#isClosed()) return;
       this.#changes.putBack(taken);
       this.#rest = { until: now() + retryMs, untilAwaited: now() + retryMs };
-      log.error("Routes not refreshed", { error: error instanceof Error ? error.message : String(error) });
+      log.error("Routes not refreshed", { error: reasonOf(error) });
     }
     this.#state = { kind: "idle" };
     this.#schedule();
@@ -162,8 +163,8 @@ class StoreRouter implements Router {
     for (let round = 1;; round++) {
       const started = now();
       const { groupIds, upTo } = this.#changes.take();
+      for (const groupId of groupIds) taken.add(groupId);
       for (const groupId of groupIds) {
-        taken.add(groupId);
         // One by one: a group may have more apps than a call can have arguments.
         for (const app of await refreshGroup(store, groups, groupId)) apps.push(app);
       }

@@ -20,8 +20,9 @@ export function normalizeAddress(address: string): string {
   if (!address.includes(":")) return address;
   const zone = address.indexOf("%");
   const text = zone === -1 ? address : address.slice(0, zone);
+  if (!isIPv6(text)) return text.toLowerCase();
   // The URL parser writes IPv6 in its canonical, compressed form (RFC 5952); a mapped address has two words there.
-  const bare = URL.parse(`http://[${text}]`)?.hostname.slice(1, -1) ?? text.toLowerCase();
+  const bare = new URL(`http://[${text}]`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(bare);
   if (mapped !== null) {
     const high = parseInt(mapped[1]!, 16);

@@ -20,7 +20,7 @@ const STOOD_STILL_MS = 250;
  */
 export class Farewell {
   readonly #session: ServerHttp2Session;
-  readonly #begun: number;
+  #begun: number;
   /** What a full farewell's times are multiplied by. */
   readonly #scale: number;
   readonly #now: () => number;
@@ -42,7 +42,10 @@ export class Farewell {
   /** Call a few times in each half second. */
   check(): void {
     const now = this.#now();
-    if (now - this.#lookedAt > STOOD_STILL_MS) this.#lastStreamAt = now;
+    if (now - this.#lookedAt > STOOD_STILL_MS) {
+      this.#lastStreamAt = now;
+      this.#begun += now - this.#lookedAt;
+    }
     this.#lookedAt = now;
     const isQuiet = now - this.#lastStreamAt >= QUIET_MS * this.#scale;
     if (isQuiet || now - this.#begun >= LONGEST_MS * this.#scale) this.#session.close();

@@ -309,6 +309,29 @@ test("while the store is down the last table stays, and the change is taken up o
   assert.equal(router.current().size, 3);
 });
 
+test("where one group cannot be read, those that were to be read after it are read, too, once it can", async () => {
+  const { store, state, put, tell } = memoryStore();
+  put("a", "g1");
+  put("b", "g2");
+  using router = await createRouter({ store, log: silentLog, retryMs: 5 });
+  let failures = 0;
+  state.onGroup = (id) => {
+    if (id === "g1" && failures++ === 0) throw new Error("store is down");
+  };
+  put("c", "g2");
+  await router.settled();
+  const groups: string[] = [];
+  const before = state.onGroup;
+  failures = 0;
+  state.onGroup = (id) => {
+    before(id);
+    groups.push(id);
+  };
+  tell("g1", "g2");
+  await router.settled();
+  assert.deepEqual([...new Set(groups)].sort(), ["g1", "g2"]);
+});
+
 test("a router that cannot read the store does not start, and leaves no listener", async () => {
   const { store, state } = memoryStore();
   state.failing = true;

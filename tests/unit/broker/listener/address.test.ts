@@ -14,6 +14,7 @@ test("normalizeAddress writes an address in one way", () => {
     "0000::ffff:c000:201": "192.0.2.1",
     "::ffff:0:192.0.2.1": "::ffff:0:c000:201",
     "not:an:address": "not:an:address",
+    "::1]/x": "::1]/x",
     "": "",
   };
   for (const [address, normal] of Object.entries(cases)) assert.equal(normalizeAddress(address), normal);
@@ -23,6 +24,7 @@ test("a CidrList contains what lies in its networks, IPv4-mapped addresses inclu
   const list = parseCidrList(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::ffff:172.16.0.0/108", " ::1 "]);
   const cases: Record<string, boolean> = {
     "10.255.0.1": true,
+    "::ffff:10.0.0.1]:80/": false,
     "11.0.0.1": false,
     "::ffff:10.1.2.3": true,
     "192.0.2.7": true,

@@ -71,6 +71,16 @@ test("farewell: time in which the broker itself stood still is nobody's silence"
   assert.equal(at(1_501), true);
 });
 
+test("farewell: a broker that stood still for longer than a session may stay reads first what came meanwhile", async () => {
+  const { at, come, stoodStillUntil } = begun();
+  await come(100, 6);
+  assert.equal(at(200), false);
+  assert.equal(stoodStillUntil(6_000), false);
+  await come(6_001, 6);
+  assert.equal(at(6_500), false);
+  assert.equal(at(6_501), true);
+});
+
 test("farewell: for two seconds a session that is busy is left alone", async () => {
   const { at, come } = begun();
   for (let ms = 100; ms < 2_000; ms += 100) {
